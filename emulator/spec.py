@@ -1,0 +1,155 @@
+"""What the channel is built from: places, constellation, radios, links.
+
+Plain frozen dataclasses without behaviour. A scenario is translated into a `WorldSpec`; the same
+type, filled with published values only, is what the twin starts from. Units are in the names.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Waypoint:
+    """A point of a track: seconds after the start of the run, and where."""
+
+    at_s: float
+    latitude_deg: float
+    longitude_deg: float
+    altitude_m: float = 0.0
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where nodes stand. A place on a satellite names the satellite and has no coordinates."""
+
+    id: str
+    kind: str  # "ground" | "aerial" | "satellite"
+    latitude_deg: float = 0.0
+    longitude_deg: float = 0.0
+    altitude_m: float = 0.0
+    satellite: str = ""
+    #: name of the radio used towards satellites; empty: none
+    radio: str = ""
+    #: "terminal" chooses one satellite; "gateway" feeds every satellite in use; "none"
+    access: str = "none"
+    min_elevation_deg: float = 10.0
+    waypoints: tuple[Waypoint, ...] = ()
+
+
+@dataclass(frozen=True)
+class CircularShell:
+    """A Walker shell i:T/P/F of circular orbits."""
+
+    altitude_km: float
+    inclination_deg: float
+    satellites: int
+    planes: int
+    phasing: int = 0
+    pattern: str = "delta"  # "delta" (planes over 360 deg) | "star" (over 180 deg)
+    name: str = "sat"
+
+
+@dataclass(frozen=True)
+class OverRegion:
+    """Satellites on circular orbits that stand over a square region at a stated moment.
+
+    `columns` x `rows` sub-satellite points, in the middles of equal parts of the square, reached at
+    `at_s` seconds after the start of the run, all heading towards `heading_deg` from north.
+    """
+
+    latitude_deg: float
+    longitude_deg: float
+    side_km: float
+    altitude_km: float
+    columns: int = 2
+    rows: int = 2
+    heading_deg: float = 30.0
+    at_s: float = 30.0
+    name: str = "sat"
+
+
+@dataclass(frozen=True)
+class ConstellationSpec:
+    """Exactly one of the sources is used: element text, shells, or satellites over a region."""
+
+    elements: str = ""  # content of a TLE / OMM file (not a path)
+    elements_format: str = ""  # "tle" | "omm-json" | "omm-xml" | "omm-csv"
+    shells: tuple[CircularShell, ...] = ()
+    over_region: OverRegion | None = None
+    isl: str = "none"  # "none" | "plus-grid"
+    isl_rate_mbps: float = 1000.0
+    isl_processing_ms: float = 0.1
+    isl_queue_packets: int = 2000
+
+
+@dataclass(frozen=True)
+class RadioSpec:
+    """One radio interface between a place and a satellite (or two places), both directions.
+
+    Up means away from the place that owns the radio. EIRP and G/T are those of the two ends.
+    """
+
+    name: str
+    modcods: str = "dvb-s2x"  # table name: "dvb-s2x" | "lora"
+    up_frequency_ghz: float = 29.5
+    down_frequency_ghz: float = 19.7
+    up_bandwidth_mhz: float = 20.0
+    down_bandwidth_mhz: float = 100.0
+    up_eirp_dbw: float = 45.0
+    down_eirp_dbw: float = 38.0
+    up_g_over_t_db_k: float = 8.0  # of the far end, receiving
+    down_g_over_t_db_k: float = 12.0  # of the place, receiving
+    implementation_loss_db: float = 1.0
+    margin_db: float = 1.0  # kept by adaptive coding over the ideal threshold
+    hysteresis_db: float = 0.5  # extra margin asked for before a faster ModCod is taken
+    processing_ms: float = 2.0  # framing, coding and payload processing, per hop
+    jitter_ms: float = 0.05  # mean of the exponential per-packet jitter
+    loss: float = 0.0  # residual packet loss at any SNR
+    queue_packets: int = 500
+    queue_kbytes: float = 500.0
+    weather: bool = True  # gases and rain apply
+
+
+@dataclass(frozen=True)
+class FixedLink:
+    """A link that does not depend on satellites: terrestrial, or radio between two places.
+
+    Both directions are made. With `radio` empty, rate, delay and loss are as given; with a radio,
+    they follow from its budget over the distance, as on a satellite link.
+    """
+
+    a: str
+    b: str
+    radio: str = ""
+    rate_mbps: float = 1000.0
+    delay_ms: float = 0.5
+    jitter_ms: float = 0.0
+    loss: float = 0.0
+    queue_packets: int = 1000
+    queue_kbytes: float = 1000.0
+
+
+@dataclass(frozen=True)
+class AccessSpec:
+    """How terminals choose satellites, and when they may change."""
+
+    policy: str = "highest-elevation"  # | "longest-visibility"
+    hysteresis_deg: float = 5.0
+    #: decisions are taken when emulated UTC seconds of the day = offset modulo interval
+    decision_interval_s: float = 1.0
+    decision_offset_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class WorldSpec:
+    """Everything the channel is computed from. `start_utc` is ISO 8601 with Z."""
+
+    start_utc: str
+    duration_s: float
+    epoch_s: float
+    places: tuple[Place, ...]
+    constellation: ConstellationSpec
+    radios: tuple[RadioSpec, ...] = ()
+    links: tuple[FixedLink, ...] = ()
+    access: AccessSpec = field(default_factory=AccessSpec)
