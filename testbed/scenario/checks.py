@@ -1,0 +1,222 @@
+"""What must fit together in a scenario although every single key is valid.
+
+Each check yields `(key, value, what is allowed)` for what it finds; the loader turns the first into a
+sentence. Nothing here reads a file except to see that the element file exists.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from testbed.scenario import node_tables as n
+from testbed.scenario.elements import satellite_names
+from testbed.scenario.messages import Origin, nearest, shown
+
+if TYPE_CHECKING:
+    from testbed.scenario.scenario import Scenario
+
+Finding = tuple[str, object, str]
+
+
+def findings(scenario: Scenario) -> Iterator[Finding]:
+    """Everything that does not fit together, in the order of the file."""
+    yield from _duplicates(scenario)
+    yield from _constellation(scenario)
+    yield from _radios_and_places(scenario)
+    yield from _links(scenario)
+    yield from _nodes(scenario)
+    yield from _deviations(scenario)
+
+
+def describe(origin: Origin, finding: Finding) -> str:
+    """A finding as a sentence."""
+    key, value, allowed = finding
+    return f"{origin.of(key)}: {key} is {shown(value)}, but must be {allowed}"
+
+
+def _duplicates(scenario: Scenario) -> Iterator[Finding]:
+    for table, expanded in (("places", scenario.place_names), ("nodes", scenario.node_names)):
+        seen: dict[str, str] = {}
+        for group, names in expanded.items():
+            for name in names:
+                if name in seen:
+                    yield f"{table}.{group}", name, f"another id: {table}.{seen[name]} makes it already"
+                seen[name] = group
+
+
+def _constellation(scenario: Scenario) -> Iterator[Finding]:
+    c = scenario.document.constellation
+    sources = {
+        "elements": bool(c.elements_text),
+        "shells": bool(c.shells),
+        "over_region": c.over_region is not None,
+    }
+    given = [name for name, present in sources.items() if present]
+    if len(given) != 1:
+        allowed = "exactly one source: elements, [[constellation.shells]] or [constellation.over_region]"
+        yield "constellation", " and ".join(given) or "empty", allowed
+    if c.elements_text and not c.elements_format:
+        yield "constellation.elements_format", "", "the format of elements_text"
+    for index, shell in enumerate(c.shells):
+        key = f"constellation.shells.{index}"
+        if shell.satellites % shell.planes:
+            yield f"{key}.satellites", shell.satellites, f"a multiple of planes = {shell.planes}"
+        if shell.phasing >= shell.planes:
+            yield f"{key}.phasing", shell.phasing, f"less than planes = {shell.planes}"
+        if shell.name in [other.name for other in c.shells[:index]]:
+            yield f"{key}.name", shell.name, "a name no other shell has"
+    if c.isl == "plus-grid" and not c.shells:
+        yield "constellation.isl", c.isl, '"none" unless the satellites come from [[constellation.shells]]'
+
+
+def _radios_and_places(scenario: Scenario) -> Iterator[Finding]:
+    document, satellites = scenario.document, satellite_names(scenario.document.constellation)
+    for name, place in document.places.items():
+        key = f"places.{name}"
+        many = [field for field in ("spread", "points") if getattr(place, field)]
+        if place.kind == "satellite":
+            if not place.satellite:
+                yield f"{key}.satellite", "", "the name of a satellite"
+            elif satellites is not None and place.satellite not in satellites:
+                yield (
+                    f"{key}.satellite",
+                    place.satellite,
+                    "a satellite" + nearest(place.satellite, satellites),
+                )
+            if place.latitude_deg is not None or place.longitude_deg is not None or many:
+                yield f"{key}.kind", place.kind, "ground or aerial to have coordinates"
+            if place.access != "none":
+                yield f"{key}.access", place.access, '"none" on a satellite'
+            continue
+        if place.satellite:
+            yield f"{key}.satellite", place.satellite, 'empty unless kind = "satellite"'
+        if many and (place.latitude_deg is not None or place.longitude_deg is not None):
+            yield f"{key}.{many[0]}", "given", "absent beside latitude_deg and longitude_deg"
+        if len(many) > 1:
+            yield f"{key}.points", "given", "absent beside spread"
+        for coordinate in ("latitude_deg", "longitude_deg"):
+            if not many and getattr(place, coordinate) is None:
+                yield f"{key}.{coordinate}", "missing", "given, in degrees"
+        if place.spread is not None:
+            for box in ("latitude_deg", "longitude_deg"):
+                low, high = getattr(place.spread, box)
+                if low > high:
+                    yield f"{key}.spread.{box}", [low, high], "[low, high]"
+        for index, (latitude, longitude) in enumerate(place.points):
+            if not (-90 <= latitude <= 90 and -180 <= longitude <= 180):
+                yield f"{key}.points.{index}", [latitude, longitude], "[latitude_deg, longitude_deg]"
+        if place.waypoints and place.kind != "aerial":
+            yield f"{key}.waypoints", "given", 'absent unless kind = "aerial"'
+        if [w.at_s for w in place.waypoints] != sorted({w.at_s for w in place.waypoints}):
+            yield f"{key}.waypoints", [w.at_s for w in place.waypoints], "in order of at_s, each once"
+        if place.radio and place.radio not in document.radios:
+            yield f"{key}.radio", place.radio, "a radio" + nearest(place.radio, document.radios)
+        if place.access != "none" and not place.radio:
+            yield f"{key}.radio", "", f'given with access = "{place.access}"'
+
+
+def _links(scenario: Scenario) -> Iterator[Finding]:
+    for index, link in enumerate(scenario.document.links):
+        key = f"links.{index}"
+        for end in ("a", "b"):
+            name = getattr(link, end)
+            if not scenario.places_called(name):
+                yield f"{key}.{end}", name, "a place" + nearest(name, scenario.places)
+        if link.a == link.b:
+            yield f"{key}.b", link.b, "another place than a"
+        if link.radio and link.radio not in scenario.document.radios:
+            yield f"{key}.radio", link.radio, "a radio" + nearest(link.radio, scenario.document.radios)
+    seen = set()
+    for a, b, index in scenario.link_pairs():
+        if frozenset((a, b)) in seen:
+            yield f"links.{index}", f"{a} to {b}", "given once: a link already has both directions"
+        seen.add(frozenset((a, b)))
+
+
+#: key of a node's table -> role the named node must have (empty: any)
+_REFERENCES = {"sink": "", "via": "relay", "servers": "edge", "broker": "broker", "target": ""}
+
+
+def _nodes(scenario: Scenario) -> Iterator[Finding]:
+    for name, node in scenario.document.nodes.items():
+        key = f"nodes.{name}"
+        if node.place not in scenario.place_names and node.place not in scenario.places:
+            yield f"{key}.place", node.place, "a place" + nearest(node.place, scenario.places)
+        for field, role in _REFERENCES.items():
+            value = getattr(node, field, "")
+            for wanted in [value] if isinstance(value, str) else value:
+                if not wanted:
+                    continue
+                fitting = [i for i, other in scenario.nodes.items() if role in ("", other.role)]
+                if wanted not in fitting:
+                    what = f"a node of role {role}" if role else "a node"
+                    yield f"{key}.{field}", wanted, what + nearest(wanted, fitting)
+        if isinstance(node, n.SensorNode):
+            low, high = node.task_megacycles
+            if low > high:
+                yield f"{key}.task_megacycles", node.task_megacycles, "[low, high]"
+            if node.task_interval_s > 0 and not node.servers:
+                yield f"{key}.servers", [], "given when task_interval_s is more than 0"
+            if node.broker and not node.topic:
+                yield f"{key}.topic", "", "given with a broker"
+            if node.broker and node.sink:
+                yield f"{key}.sink", node.sink, "empty beside a broker"
+        if isinstance(node, n.GatewayNode) and node.topics and not node.broker:
+            yield f"{key}.broker", "", "given with topics"
+
+
+def _deviations(scenario: Scenario) -> Iterator[Finding]:
+    satellites = satellite_names(scenario.document.constellation)
+    for index, deviation in enumerate(scenario.document.deviations):
+        key, target = f"deviations.{index}", deviation.target
+        if deviation.for_ == 0:
+            yield f"{key}.for", 0, "more than 0"
+        if isinstance(deviation, n.Rain):
+            ground = _rain_targets(scenario)
+            if target not in ground:
+                yield (
+                    f"{key}.target",
+                    target,
+                    "a ground place with a radio that feels weather" + nearest(target, ground),
+                )
+            if (deviation.attenuation_db is None) == (deviation.rain_rate_mm_h is None):
+                given = "missing" if deviation.attenuation_db is None else deviation.attenuation_db
+                yield f"{key}.attenuation_db", given, "given, or rain_rate_mm_h, but not both"
+        elif isinstance(deviation, n.SlowServer):
+            edges = [i for i, node in scenario.nodes.items() if node.role == "edge"]
+            if target not in edges:
+                yield f"{key}.target", target, "a node of role edge" + nearest(target, edges)
+        elif isinstance(deviation, n.StaleOrbit):
+            if satellites is not None and target not in satellites:
+                yield f"{key}.target", target, "a satellite" + nearest(target, satellites)
+        else:
+            yield from _link_target(f"{key}.target", target, scenario, satellites)
+
+
+def _rain_targets(scenario: Scenario) -> Mapping[str, object]:
+    wet = {name for name, radio in scenario.document.radios.items() if radio.weather}
+    linked = {
+        place for place, _, index in scenario.link_pairs() if scenario.document.links[index].radio in wet
+    }
+    linked |= {
+        place for _, place, index in scenario.link_pairs() if scenario.document.links[index].radio in wet
+    }
+    return {
+        name: None
+        for name, table in {**scenario.document.places, **scenario.places}.items()
+        if table.kind == "ground"
+        and (table.radio in wet or any(place in linked for place in scenario.places_called(name)))
+    }
+
+
+def _link_target(
+    key: str, target: str, scenario: Scenario, satellites: frozenset[str] | None
+) -> Iterator[Finding]:
+    ends = target.split(">")
+    if len(ends) != 2 or not all(ends) or ends[0] == ends[1]:
+        yield key, target, 'a directed link, "a>b"'
+        return
+    for end in ends:
+        if end not in scenario.places and satellites is not None and end not in satellites:
+            yield key, target, "between places or satellites" + nearest(end, {*scenario.places, *satellites})

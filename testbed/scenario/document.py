@@ -1,0 +1,160 @@
+"""A scenario file as a whole: its settings tables and the root that holds every table.
+
+`Document` is what pydantic validates a file against, one key at a time; what relates keys to each
+other is in `checks`. `testbed schema` prints the JSON Schema of `Document`.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, StringConstraints
+from pydantic_core import PydanticCustomError
+
+from testbed.scenario.base import Name, Share, Table
+from testbed.scenario.node_tables import Deviation, Node
+from testbed.scenario.world_tables import Access, Constellation, LinkTable, PlaceTable, Radio
+
+#: shortest run: shares of it must still be long enough to hold a deviation
+SHORTEST_RUN_S = 5.0
+
+
+def _utc(text: str) -> str:
+    try:
+        if not text.endswith("Z"):
+            raise ValueError
+        datetime.fromisoformat(text).astimezone(UTC)
+    except ValueError:
+        raise PydanticCustomError("utc", "must be a UTC time such as 2025-10-01T12:00:00Z") from None
+    return text
+
+
+def _endpoint(text: str) -> str:
+    if not re.fullmatch(r"tcp://(127\.0\.0\.1|localhost):(\*|\d{1,5})", text):
+        raise PydanticCustomError(
+            "endpoint", "must be tcp://127.0.0.1:PORT on this host, with * for any free port"
+        )
+    return text
+
+
+Endpoint = Annotated[str, AfterValidator(_endpoint)]
+
+
+class Run(Table):
+    """The run as a whole."""
+
+    name: Name = Field(description="names the run's folder")
+    duration_s: float = Field(default=60.0, ge=SHORTEST_RUN_S, le=604_800, description="length of the run")
+    seed: int = Field(default=1, ge=0, lt=2**63, description="every random decision follows from it")
+    start_utc: Annotated[str, AfterValidator(_utc)] = Field(
+        description="emulated time of the start, ISO 8601"
+    )
+    epoch_s: float = Field(default=0.1, ge=0.01, le=10, description="time between updates of the link table")
+    window_s: float = Field(default=0.5, ge=0.1, le=60, description="length of an observation window")
+
+
+class Network(Table):
+    """How the processes of a run find and treat each other."""
+
+    control_endpoint: Endpoint = Field(default="tcp://127.0.0.1:*", description="where nodes register")
+    data_endpoint: Endpoint = Field(
+        default="tcp://127.0.0.1:*", description="where their packets enter the channel"
+    )
+    guests: bool = Field(default=True, description="programs the scenario does not name may join")
+    register_timeout_s: float = Field(
+        default=20.0, gt=0, le=3600, description="a node that is later is given up"
+    )
+    drain_s: float = Field(
+        default=2.0, ge=0, le=600, description="at the end, time for packets in the air to arrive"
+    )
+    latency: Literal["spin", "balanced", "economical"] = Field(
+        default="balanced", description="how eagerly the channel waits: processor time against lateness"
+    )
+    realtime: Literal["auto", "off"] = Field(
+        default="auto", description="auto: the channel takes real-time priority where the system permits it"
+    )
+
+
+class Compute(Table):
+    """What the compute roles may take of this machine's processors."""
+
+    cpu_budget_cores: float = Field(
+        default=0.5,
+        ge=0,
+        le=1024,
+        description="the most all edge servers burn together; their cpu_share shrinks to fit",
+    )
+
+
+class Plant(Table):
+    """Hidden truth: how far the plant's parameters lie from the published ones, drawn from the seed."""
+
+    processing_sigma: float = Field(
+        default=0.1, ge=0, le=1, description="relative spread of a radio's processing time"
+    )
+    implementation_loss_sigma_db: float = Field(
+        default=0.3, ge=0, le=5, description="spread of a modem's loss, per place"
+    )
+    snr_report_sigma_db: float = Field(
+        default=0.3, ge=0, le=5, description="noise of the modem's own SNR report"
+    )
+
+
+class Twin(Table):
+    """Settings of the twin: public, it receives them."""
+
+    enabled: bool = Field(default=True, description="whether a twin runs beside the plant")
+    false_alarms_per_day: float = Field(
+        default=0.1, gt=0, le=1000, description="false alarms a day the detectors, all together, are set for"
+    )
+    calibration_share: Share = Field(
+        default=0.25, description="first part of the run, from which the constant baseline is taken"
+    )
+
+
+class Influx(Table):
+    """A live copy of the telemetry in InfluxDB, on when a URL is given."""
+
+    url: Annotated[str, StringConstraints(pattern=r"^(https?://.+)?$")] = Field(
+        default="", description="of the server, such as http://127.0.0.1:8086; empty: no live copy"
+    )
+    database: str = Field(default="testbed", min_length=1, description="database of InfluxDB 1.x")
+    org: str = Field(default="", description="organisation of InfluxDB 2.x")
+    bucket: str = Field(default="", description="bucket of InfluxDB 2.x; empty: the server is 1.x")
+    token_variable: str = Field(
+        default="INFLUX_TOKEN", description="environment variable with the token: secrets stay out of files"
+    )
+
+
+class Store(Table):
+    """What is kept of a run besides its telemetry file."""
+
+    embedded: bool = Field(default=True, description="queryable store (SQLite) beside the telemetry file")
+    packets: bool = Field(default=True, description="every packet-hop as pcap")
+    influxdb: Influx = Field(default_factory=Influx, description="live copy in InfluxDB")
+
+
+class Document(Table):
+    """A scenario of the testbed."""
+
+    run: Run = Field(description="the run as a whole")
+    network: Network = Field(default_factory=Network, description="how processes find each other")
+    constellation: Constellation = Field(description="where the satellites come from")
+    radios: dict[Name, Radio] = Field(default={}, description="radio interfaces by name")
+    places: dict[Name, PlaceTable] = Field(description="where nodes stand, by name")
+    links: list[LinkTable] = Field(default=[], description="links that do not depend on satellites")
+    access: Access = Field(default_factory=Access, description="how terminals choose satellites")
+    nodes: dict[Name, Node] = Field(description="the nodes by name")
+    compute: Compute = Field(default_factory=Compute, description="what compute roles may take")
+    plant: Plant = Field(default_factory=Plant, description="hidden truth")
+    deviations: list[Deviation] = Field(default=[], description="what happens that the twin is not told")
+    twin: Twin = Field(default_factory=Twin, description="settings of the twin")
+    store: Store = Field(default_factory=Store, description="what is kept of a run")
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of a scenario file."""
+    schema = Document.model_json_schema(by_alias=True)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}

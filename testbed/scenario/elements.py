@@ -1,0 +1,52 @@
+"""The one place where a scenario touches an element file: reading, and naming what is wrong with it.
+
+The reader itself is `emulator.orbits.elements`; here its errors get the scenario's key in front.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+from testbed.scenario.messages import ScenarioError
+from testbed.scenario.world_tables import Constellation
+
+
+def read(path: Path, key: str) -> tuple[str, str]:
+    """(text, format) of an element file, unpacked when it is gzip; ScenarioError when it is not one.
+
+    `key` says where the path was given.
+    """
+    from emulator.orbits import elements
+
+    if not path.is_file():
+        raise ScenarioError(f"{key}: no file {path}")
+    try:
+        text = elements.read_text(path)
+    except ValueError as error:
+        raise ScenarioError(f"{key}: {error}") from None
+    return text, elements.detect_format(text)
+
+
+@lru_cache(maxsize=2)
+def names(text: str, form: str) -> frozenset[str]:
+    """Names of the satellites of an element text; ValueError ("line 12: ...") when it is malformed."""
+    from emulator.orbits import elements
+
+    return frozenset(name for name, _ in elements.parse_elements(text, form))
+
+
+def satellite_names(constellation: Constellation) -> frozenset[str]:
+    """Names of all satellites, generated or of the element text."""
+    if constellation.elements_text:
+        return names(constellation.elements_text, constellation.elements_format)
+    found = [
+        f"{shell.name}-{plane:02d}-{slot:02d}"
+        for shell in constellation.shells
+        for plane in range(1, shell.planes + 1)
+        for slot in range(1, shell.satellites // shell.planes + 1)
+    ]
+    region = constellation.over_region
+    if region is not None:
+        found += [f"{region.name}-{number}" for number in range(1, region.columns * region.rows + 1)]
+    return frozenset(found)

@@ -1,0 +1,94 @@
+"""From a scenario's tables to what the channel is built from, and to what the twin may know.
+
+`world_spec` is the published world. `public` wraps it with the nominal numbers an operator has; it is
+built from named keys only, so that deviations, seed and plant cannot slip in.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from emulator import spec
+from testbed.scenario.node_tables import EdgeNode
+
+if TYPE_CHECKING:
+    from testbed.scenario.scenario import Scenario
+
+
+def world_spec(scenario: Scenario) -> spec.WorldSpec:
+    """The world as published: places, constellation, radios, links, access."""
+    document = scenario.document
+    return spec.WorldSpec(
+        start_utc=document.run.start_utc,
+        duration_s=document.run.duration_s,
+        epoch_s=document.run.epoch_s,
+        places=tuple(_place(name, table) for name, table in scenario.places.items()),
+        constellation=_constellation(scenario),
+        radios=tuple(
+            spec.RadioSpec(name=name, **radio.model_dump()) for name, radio in document.radios.items()
+        ),
+        links=tuple(
+            spec.FixedLink(**{**document.links[index].model_dump(), "a": a, "b": b})
+            for a, b, index in scenario.link_pairs()
+        ),
+        access=spec.AccessSpec(**document.access.model_dump()),
+    )
+
+
+def _place(name: str, table: Any) -> spec.Place:
+    return spec.Place(
+        id=name,
+        kind=table.kind,
+        latitude_deg=table.latitude_deg or 0.0,
+        longitude_deg=table.longitude_deg or 0.0,
+        altitude_m=table.altitude_m,
+        satellite=table.satellite,
+        radio=table.radio,
+        access=table.access,
+        min_elevation_deg=table.min_elevation_deg,
+        waypoints=tuple(spec.Waypoint(**point.model_dump()) for point in table.waypoints),
+    )
+
+
+def _constellation(scenario: Scenario) -> spec.ConstellationSpec:
+    c = scenario.document.constellation
+    region = None
+    if c.over_region is not None:
+        values = c.over_region.model_dump()
+        at_s = values.pop("at_share") * scenario.document.run.duration_s
+        region = spec.OverRegion(**values, at_s=at_s)
+    return spec.ConstellationSpec(
+        elements=c.elements_text,
+        elements_format=c.elements_format,
+        shells=tuple(spec.CircularShell(**shell.model_dump()) for shell in c.shells),
+        over_region=region,
+        isl=c.isl,
+        isl_rate_mbps=c.isl_rate_mbps,
+        isl_processing_ms=c.isl_processing_ms,
+        isl_queue_packets=c.isl_queue_packets,
+    )
+
+
+def public(scenario: Scenario) -> dict[str, Any]:
+    """What an operator knows, JSON-able: all that the twin is given before a run."""
+    run = scenario.document.run
+    return {
+        "format": 1,
+        "name": run.name,
+        "start_utc": run.start_utc,
+        "duration_s": run.duration_s,
+        "window_s": run.window_s,
+        "world": msgspec.to_builtins(world_spec(scenario)),
+        "nodes": {
+            name: {"role": node.role, "place": node.place, "via": getattr(node, "via", "")}
+            for name, node in scenario.nodes.items()
+        },
+        "servers": {
+            name: {"service_rate_mhz": node.service_rate_mhz, "cores": node.cores}
+            for name, node in scenario.nodes.items()
+            if isinstance(node, EdgeNode)
+        },
+        "twin": scenario.document.twin.model_dump(),
+    }

@@ -1,0 +1,193 @@
+"""The tables of the physical world: constellation, radios, places, links, access.
+
+They describe what a file may say; `translate` turns them into what the channel is built from
+(`emulator.spec`), where the same words mean the same things.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from testbed.scenario.base import LatitudeDeg, LongitudeDeg, Name, Table
+
+
+class Shell(Table):
+    """A Walker shell i:T/P/F of circular orbits."""
+
+    altitude_km: float = Field(ge=160, le=36_000, description="height above the equator's radius")
+    inclination_deg: float = Field(ge=0, le=180, description="inclination of every plane")
+    satellites: int = Field(ge=1, le=50_000, description="satellites in all (T), a multiple of `planes`")
+    planes: int = Field(ge=1, le=1_000, description="orbital planes (P), equally spaced")
+    phasing: int = Field(default=0, ge=0, le=1_000, description="phasing factor (F), below `planes`")
+    pattern: Literal["delta", "star"] = Field(
+        default="delta", description="planes over 360 or over 180 degrees"
+    )
+    name: Name = Field(default="sat", description="satellites are called NAME-PLANE-SLOT, such as sat-01-01")
+
+
+class OverRegionTable(Table):
+    """Satellites that stand over a square region at a stated moment."""
+
+    latitude_deg: LatitudeDeg = Field(description="centre of the square")
+    longitude_deg: LongitudeDeg = Field(description="centre of the square")
+    side_km: float = Field(gt=0, le=10_000, description="side of the square")
+    altitude_km: float = Field(ge=160, le=36_000, description="height of the circular orbits")
+    columns: int = Field(default=2, ge=1, le=50, description="satellites side by side, across the heading")
+    rows: int = Field(
+        default=2, ge=1, le=50, description="satellites one behind the other, along the heading"
+    )
+    heading_deg: float = Field(
+        default=30.0, ge=0, le=360, description="direction of flight, from north over east"
+    )
+    at_share: float = Field(
+        default=0.5, ge=0, le=1, description="moment they stand there, as a share of the run's duration"
+    )
+    name: Name = Field(default="sat", description="satellites are called NAME-1, NAME-2, ...")
+
+
+class Constellation(Table):
+    """Where the satellites come from (exactly one source) and how they are joined."""
+
+    elements: str = Field(
+        default="", description="path of a TLE or OMM file (optionally gzip), relative to the scenario file"
+    )
+    elements_text: str = Field(
+        default="",
+        description="content of an element file; a run writes it so that its folder needs no other file",
+    )
+    elements_format: Literal["", "tle", "omm-json", "omm-xml", "omm-csv"] = Field(
+        default="", description="format of `elements_text`"
+    )
+    shells: list[Shell] = Field(default=[], description="Walker shells")
+    over_region: OverRegionTable | None = Field(
+        default=None, description="satellites over a region at a stated moment"
+    )
+    isl: Literal["none", "plus-grid"] = Field(
+        default="none", description="inter-satellite links: none, or to the four neighbours of a shell"
+    )
+    isl_rate_mbps: float = Field(default=1000.0, gt=0, le=1e6, description="rate of an inter-satellite link")
+    isl_processing_ms: float = Field(
+        default=0.1, ge=0, le=1000, description="processing per inter-satellite hop"
+    )
+    isl_queue_packets: int = Field(
+        default=2000, ge=1, le=100_000, description="queue of an inter-satellite link"
+    )
+
+
+class Radio(Table):
+    """A radio interface; up is away from the place that owns it, down is towards that place."""
+
+    modcods: Literal["dvb-s2x", "lora"] = Field(
+        default="dvb-s2x", description="table of modulations and codings"
+    )
+    up_frequency_ghz: float = Field(gt=0.05, le=100, description="carrier, away from the place")
+    down_frequency_ghz: float = Field(gt=0.05, le=100, description="carrier, towards the place")
+    up_bandwidth_mhz: float = Field(gt=0, le=5000, description="occupied bandwidth, away from the place")
+    down_bandwidth_mhz: float = Field(gt=0, le=5000, description="occupied bandwidth, towards the place")
+    up_eirp_dbw: float = Field(ge=-60, le=100, description="radiated power of the place")
+    down_eirp_dbw: float = Field(ge=-60, le=100, description="radiated power of the far end")
+    up_g_over_t_db_k: float = Field(ge=-60, le=60, description="figure of merit of the far end, receiving")
+    down_g_over_t_db_k: float = Field(ge=-60, le=60, description="figure of merit of the place, receiving")
+    implementation_loss_db: float = Field(
+        default=1.0, ge=0, le=10, description="loss of a real modem over theory"
+    )
+    margin_db: float = Field(
+        default=1.0, ge=0, le=20, description="kept by adaptive coding over the threshold"
+    )
+    hysteresis_db: float = Field(
+        default=0.5, ge=0, le=10, description="extra margin before a faster ModCod is taken"
+    )
+    processing_ms: float = Field(
+        default=2.0, ge=0, le=1000, description="framing, coding and scheduling, per hop"
+    )
+    jitter_ms: float = Field(
+        default=0.05, ge=0, le=1000, description="mean of the exponential per-packet jitter"
+    )
+    loss: float = Field(default=0.0, ge=0, lt=1, description="packet loss that remains at any signal level")
+    queue_packets: int = Field(
+        default=500, ge=1, le=100_000, description="packets a queue holds, each direction"
+    )
+    queue_kbytes: float = Field(default=500.0, gt=0, le=1e6, description="kilobytes (1000 B) a queue holds")
+    weather: bool = Field(default=True, description="gases and rain attenuate this radio")
+
+
+class WaypointTable(Table):
+    """A point of a track."""
+
+    at_s: float = Field(ge=0, description="seconds after the start of the run")
+    latitude_deg: LatitudeDeg = Field(description="where, at that moment")
+    longitude_deg: LongitudeDeg = Field(description="where, at that moment")
+    altitude_m: float = Field(default=0.0, ge=-500, le=60_000, description="height over the ellipsoid")
+
+
+class Spread(Table):
+    """Many places in a box: NAME-1 .. NAME-count, evenly scattered, the same for the same seed."""
+
+    count: int = Field(ge=1, le=10_000, description="how many places")
+    latitude_deg: list[LatitudeDeg] = Field(min_length=2, max_length=2, description="[south, north]")
+    longitude_deg: list[LongitudeDeg] = Field(min_length=2, max_length=2, description="[west, east]")
+    seed: int = Field(default=0, ge=0, description="shifts the pattern")
+
+
+class PlaceTable(Table):
+    """Where nodes stand: on the ground, in the air, or on a satellite."""
+
+    kind: Literal["ground", "aerial", "satellite"] = Field(default="ground", description="what the place is")
+    latitude_deg: LatitudeDeg | None = Field(
+        default=None, description="north positive; ground and aerial places"
+    )
+    longitude_deg: LongitudeDeg | None = Field(
+        default=None, description="east positive; ground and aerial places"
+    )
+    altitude_m: float = Field(default=0.0, ge=-500, le=60_000, description="height over the ellipsoid")
+    satellite: str = Field(default="", description="name of the satellite a satellite place is on")
+    radio: str = Field(default="", description="radio used towards satellites; empty: none")
+    access: Literal["terminal", "gateway", "none"] = Field(
+        default="none", description="terminal: chooses one satellite; gateway: feeds every satellite in use"
+    )
+    min_elevation_deg: float = Field(default=10.0, ge=0, lt=90, description="satellites below are not used")
+    waypoints: list[WaypointTable] = Field(default=[], description="track of a moving aerial place")
+    spread: Spread | None = Field(default=None, description="scatter places NAME-1 .. NAME-count over a box")
+    points: list[Annotated[list[float], Field(min_length=2, max_length=2)]] = Field(
+        default=[], description="places NAME-1, NAME-2, ... at these [latitude_deg, longitude_deg]"
+    )
+
+
+class LinkTable(Table):
+    """A link that does not depend on satellites, in both directions."""
+
+    a: str = Field(description="place at one end; the name of a spread means one link for each of its places")
+    b: str = Field(description="place at the other end")
+    radio: str = Field(
+        default="", description="its budget gives rate and loss; owned by `a`; empty: as given here"
+    )
+    rate_mbps: float = Field(default=1000.0, gt=0, le=1e6, description="rate, without a radio")
+    delay_ms: float = Field(default=0.5, ge=0, le=10_000, description="one-way delay, without a radio")
+    jitter_ms: float = Field(
+        default=0.0, ge=0, le=1000, description="mean of the exponential per-packet jitter"
+    )
+    loss: float = Field(default=0.0, ge=0, lt=1, description="independent packet loss, without a radio")
+    queue_packets: int = Field(
+        default=1000, ge=1, le=100_000, description="packets a queue holds, each direction"
+    )
+    queue_kbytes: float = Field(default=1000.0, gt=0, le=1e6, description="kilobytes (1000 B) a queue holds")
+
+
+class Access(Table):
+    """How terminals choose satellites, and when they may change."""
+
+    policy: Literal["highest-elevation", "longest-visibility"] = Field(
+        default="highest-elevation", description="which of the visible satellites is taken"
+    )
+    hysteresis_deg: float = Field(
+        default=5.0, ge=0, le=90, description="how much higher another one must stand"
+    )
+    decision_interval_s: float = Field(default=1.0, gt=0, le=3600, description="time between decisions")
+    decision_offset_s: float = Field(
+        default=0.0,
+        ge=0,
+        le=3600,
+        description="decisions are at UTC seconds of the day = offset modulo interval",
+    )
