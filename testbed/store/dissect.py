@@ -1,0 +1,106 @@
+"""scapy layers for the packets of a run: importing this module teaches scapy link type 147.
+
+    from scapy.utils import rdpcap
+    import testbed.store.dissect
+    packet = rdpcap("runs/ID/packets.pcap")[0]
+    packet.due_ns, packet.link, packet.fate, packet.src, packet.payload.number
+
+scapy is slow to import and to iterate: for whole files use `packets.read_hops`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from scapy.config import conf
+from scapy.fields import (
+    ByteEnumField,
+    ByteField,
+    FlagsField,
+    LEIntField,
+    LELongField,
+    LEShortField,
+    LESignedIntField,
+    LESignedLongField,
+    LESignedShortField,
+    XLEShortField,
+)
+from scapy.packet import Packet, bind_layers
+
+from emulator.accounting import FATE_NAMES
+from nodes.wire import KIND_NAMES, MAGIC, VERSION
+from testbed.store.packets import LINKTYPE_USER0
+
+
+class PacketHop(Packet):
+    """One packet-hop up to the packet's own header; see `emulator.accounting.HOP_RECORD`."""
+
+    name = "PacketHop"
+    fields_desc = [  # noqa: RUF012 - scapy wants it so
+        LESignedLongField("ingress_ns", 0),
+        LESignedLongField("in_ns", 0),
+        LESignedLongField("due_ns", 0),
+        LESignedLongField("actual_ns", 0),
+        LESignedLongField("queue_ns", 0),
+        LELongField("packet", 0),
+        LEIntField("port", 0),
+        LESignedIntField("from_place", -1),
+        LESignedIntField("to_place", -1),
+        LESignedIntField("link", -1),
+        LESignedIntField("size", 0),
+        ByteField("hop", 0),
+        ByteEnumField("fate", 0, dict(enumerate(FATE_NAMES))),
+        LESignedShortField("modcod", -1),
+    ]
+
+    @property
+    def lateness_ns(self) -> int:
+        """Actual minus due time of leaving; of a drop it says nothing."""
+        return int(self.actual_ns - self.due_ns)
+
+    def mysummary(self) -> str:
+        """One line for scapy's `summary()`."""
+        fate = FATE_NAMES[self.fate] if self.fate < len(FATE_NAMES) else str(self.fate)
+        return f"hop {self.hop} {self.from_place}>{self.to_place} link {self.link} {self.size} B {fate}"
+
+
+class WireHeader(Packet):
+    """The header of a packet of the testbed; see `nodes.wire.Header`."""
+
+    name = "WireHeader"
+    fields_desc = [  # noqa: RUF012 - scapy wants it so
+        XLEShortField("magic", MAGIC),
+        ByteField("version", VERSION),
+        ByteEnumField("kind", 1, KIND_NAMES),
+        LEIntField("src", 0),
+        LEIntField("dst", 0),
+        LEIntField("via", 0),
+        LELongField("number", 0),
+        LESignedLongField("sent_ns", 0),
+        LELongField("tag", 0),
+        LEShortField("fragment", 0),
+        LEShortField("fragments", 1),
+        ByteField("traffic_class", 0),
+        FlagsField("flags", 0, 8, ["host_clock"]),
+        LEShortField("reserved", 0),
+    ]
+
+    def extract_padding(self, s: bytes) -> tuple[bytes, bytes]:
+        """The record's reserved bytes follow; a capture holds no payload."""
+        return b"", s
+
+    def mysummary(self) -> str:
+        """One line for scapy's `summary()`."""
+        kind = KIND_NAMES.get(self.kind, str(self.kind))
+        return f"{kind} {self.src}>{self.dst} number {self.number}"
+
+
+def read(path: Any) -> Any:
+    """All packets of a file as scapy's PacketList."""
+    from scapy.utils import rdpcap
+
+    return rdpcap(str(path))
+
+
+bind_layers(PacketHop, WireHeader)
+conf.l2types.register(LINKTYPE_USER0, PacketHop)
