@@ -27,14 +27,12 @@ class _Node(Table):
 
 class _Readings(Table):
     reading_interval_s: float = Field(
-        default=1.0, gt=0, le=86_400, description="time between readings, each node"
+        default=1.0, ge=0, le=86_400, description="time between readings of each node; 0: none"
     )
     reading_bytes: int = Field(
         default=64, ge=1, le=1_200, description="payload of a reading, without the 48 B header"
     )
-    sink: str = Field(
-        default="", description="node that receives the readings; empty: none are sent to a node"
-    )
+    sink: str = Field(default="", description="node that receives the readings")
     via: str = Field(default="", description="relay node all its traffic goes through; empty: none")
 
 
@@ -53,6 +51,9 @@ class SensorNode(_Node, _Readings):
         min_length=2,
         max_length=2,
         description="work of a task, drawn from [low, high]",
+    )
+    task_timeout_s: float = Field(
+        default=30.0, gt=0, le=86_400, description="a task not answered by then has failed"
     )
     servers: list[str] = Field(default=[], description="edge nodes that take the tasks, in turn")
     broker: str = Field(default="", description="broker node to publish the readings to, instead of a sink")

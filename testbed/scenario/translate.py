@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from emulator import spec
-from testbed.scenario.node_tables import EdgeNode
+from testbed.scenario.node_tables import EdgeNode, Node
 
 if TYPE_CHECKING:
     from testbed.scenario.scenario import Scenario
@@ -81,14 +81,13 @@ def public(scenario: Scenario) -> dict[str, Any]:
         "duration_s": run.duration_s,
         "window_s": run.window_s,
         "world": msgspec.to_builtins(world_spec(scenario)),
-        "nodes": {
-            name: {"role": node.role, "place": node.place, "via": getattr(node, "via", "")}
-            for name, node in scenario.nodes.items()
-        },
-        "servers": {
-            name: {"service_rate_mhz": node.service_rate_mhz, "cores": node.cores}
-            for name, node in scenario.nodes.items()
-            if isinstance(node, EdgeNode)
-        },
+        "nodes": {name: _public_node(node) for name, node in scenario.nodes.items()},
         "twin": scenario.document.twin.model_dump(),
     }
+
+
+def _public_node(node: Node) -> dict[str, Any]:
+    known: dict[str, Any] = {"role": node.role, "place": node.place, "via": getattr(node, "via", "")}
+    if isinstance(node, EdgeNode):
+        known |= {"service_rate_mhz": node.service_rate_mhz, "cores": node.cores}
+    return known
