@@ -162,9 +162,9 @@ def _nodes(scenario: Scenario) -> Iterator[Finding]:
                 yield f"{key}.topic", "", "given with a broker"
             if node.broker and node.sink:
                 yield f"{key}.sink", node.sink, "empty beside a broker"
-        if isinstance(node, n.SensorNode | n.MicrocontrollerNode):
-            if node.reading_interval_s > 0 and not (node.sink or getattr(node, "broker", "")):
-                yield f"{key}.sink", "", "given when reading_interval_s is more than 0"
+        reads = isinstance(node, n.SensorNode | n.MicrocontrollerNode) and node.reading_interval_s > 0
+        if reads and not (getattr(node, "sink", "") or getattr(node, "broker", "")):
+            yield f"{key}.sink", "", "given when reading_interval_s is more than 0"
         if isinstance(node, n.GatewayNode) and node.topics and not node.broker:
             yield f"{key}.broker", "", "given with topics"
 
