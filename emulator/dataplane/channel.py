@@ -1,0 +1,164 @@
+"""The channel as an object: a socket, a thread in the compiled loop, and what it has measured.
+
+The shell around `loop.run`: makes and binds the socket, takes the best scheduling it may have, and reads
+counters and histograms while the loop goes on. Loopback only: any other address is refused.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+import threading
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import numpy as np
+import zmq
+
+from emulator.accounting import DELIVERED, DROPS, FATE_NAMES
+from emulator.dataplane import loop
+from emulator.dataplane.histogram import make_histogram, summary_us
+from emulator.dataplane.libzmq import MSG_BYTES
+from emulator.jit import store_release
+from emulator.network import IN_USE, LATE_UPDATES, LOG_OVERFLOW, PACKET_HOPS, Network
+
+#: ns the loop stays awake before something is due
+_SPIN_NS: Final = {"spin": 1 << 62, "balanced": 30_000, "economical": 0}
+LATENCY_MODES: Final = tuple(_SPIN_NS)
+#: messages a peer may be behind before packets for it are dropped under their own name
+PEER_QUEUE: Final = 10_000
+_PRIORITY: Final = 50
+_PR_SET_TIMERSLACK: Final = 29
+
+
+class ChannelError(RuntimeError):
+    """The channel cannot be set up: the address is taken, or is not one it may bind."""
+
+
+def require_loopback(endpoint: str) -> None:
+    """ChannelError unless the endpoint stays on this machine."""
+    parts = urlsplit(endpoint)
+    if parts.scheme in ("ipc", "inproc"):
+        return
+    if parts.scheme != "tcp" or parts.hostname not in ("127.0.0.1", "localhost", "::1"):
+        raise ChannelError(
+            f"{endpoint!r} is not on the loopback interface; tcp://127.0.0.1:PORT (PORT may be *) is allowed"
+        )
+
+
+class Channel:
+    """A network in real time behind one ROUTER socket. Use as a context manager, or `start`, `stop`."""
+
+    def __init__(self, net: Network, endpoint: str = "tcp://127.0.0.1:*", latency: str = "balanced") -> None:
+        require_loopback(endpoint)
+        self.net = net
+        self._plane = loop.Plane(
+            control=np.zeros(16, np.int64),
+            messages=np.zeros((len(net.packets) + 2, MSG_BYTES), np.uint8),
+            identity=np.zeros(8, np.uint8),
+            scratch=np.zeros(8, np.int64),
+            lateness=make_histogram(),
+            delay_error=make_histogram(),
+        )
+        self._plane.control[loop.SPIN_NS] = _SPIN_NS[latency]
+        self.latency = latency
+        self._context = zmq.Context()
+        self.scheduling = "default"
+        self._prefer_realtime()
+        self._socket = self._context.socket(zmq.ROUTER)
+        for option in (zmq.SNDHWM, zmq.RCVHWM):
+            self._socket.set(option, PEER_QUEUE)
+        self._socket.set(zmq.LINGER, 0)
+        self._socket.set(zmq.ROUTER_MANDATORY, 1)
+        self._socket.set(zmq.ROUTER_HANDOVER, 1)
+        try:
+            self._socket.bind(endpoint)
+        except zmq.ZMQError as error:
+            self._context.destroy(linger=0)
+            raise ChannelError(f"{endpoint} cannot be bound: {error.strerror}") from None
+        self.endpoint = str(self._socket.get_string(zmq.LAST_ENDPOINT))
+        self._thread: threading.Thread | None = None
+
+    def _prefer_realtime(self) -> None:
+        """Have libzmq's own thread scheduled like the loop's, where that is permitted."""
+        if not sys.platform.startswith("linux"):
+            return
+        try:
+            before = os.sched_getscheduler(0), os.sched_getparam(0)
+            os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(_PRIORITY))
+            os.sched_setscheduler(0, *before)
+        except OSError:
+            return
+        self._context.set(zmq.THREAD_SCHED_POLICY, os.SCHED_FIFO)
+        self._context.set(zmq.THREAD_PRIORITY, _PRIORITY)
+        self.scheduling = "SCHED_FIFO"
+
+    def start(self) -> None:
+        """Start the loop's thread."""
+        socket, descriptor = self._socket.underlying, self._socket.get(zmq.FD)
+        ready = threading.Event()
+
+        def main() -> None:
+            if sys.platform.startswith("linux"):
+                ctypes.CDLL(None).prctl(_PR_SET_TIMERSLACK, 1, 0, 0, 0)
+                if self.scheduling == "SCHED_FIFO":
+                    # Pid 0 is the calling thread: only the loop gets the priority.
+                    os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(_PRIORITY))
+            ready.set()
+            loop.run(self.net, self._plane, socket, descriptor)
+
+        self._thread = threading.Thread(target=main, name="channel", daemon=True)
+        self._thread.start()
+        ready.wait()
+
+    def stop(self) -> None:
+        """End the loop and close the socket; counters stay readable."""
+        if self._thread is not None:
+            store_release(self._plane.control, loop.STOP, 1)
+            self._thread.join()
+            self._thread = None
+        if not self._socket.closed:
+            self._socket.close(0)
+            self._context.term()
+
+    def __enter__(self) -> Channel:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def add_port(self, port: int, place: int, host: int) -> None:
+        """Let `port` stand at a place (index) whose column in the routes is `host`."""
+        self.net.port_host[port] = host
+        self.net.port_place[port] = place
+
+    @property
+    def first_packet_ns(self) -> int | None:
+        """When the first packet entered the network, CLOCK_MONOTONIC ns."""
+        return int(self._plane.control[loop.STARTED]) or None
+
+    def counters(self) -> dict[str, Any]:
+        """What has entered and what became of it. Exact once the loop has stopped."""
+        fates = self.net.fates
+        return {
+            "ingress": int(self.net.totals[0]),
+            "ingress_bytes": int(self.net.totals[1]),
+            "delivered": int(fates[DELIVERED]),
+            "delivered_bytes": int(self.net.totals[2]),
+            "in_flight": int(self.net.state[IN_USE]),
+            "fates": {FATE_NAMES[fate]: int(fates[fate]) for fate in DROPS},
+            "packet_hops": int(self.net.state[PACKET_HOPS]),
+            "late_tables": int(self.net.state[LATE_UPDATES]),
+            "log_overflow": int(self.net.log_words[LOG_OVERFLOW]),
+            "unknown_peers": int(self._plane.control[loop.UNKNOWN_PEERS]),
+        }
+
+    def lateness_us(self) -> dict[str, Any]:
+        """Release minus due time of the packets handed over, us (histogram.summary_us)."""
+        return summary_us(self._plane.lateness)
+
+    def delay_error_us(self) -> dict[str, Any]:
+        """Delay from the sender's stamp to hand-over, minus the delay asked for, us."""
+        return summary_us(self._plane.delay_error)

@@ -1,0 +1,119 @@
+"""libzmq and libc as functions that compiled code can call.
+
+The pyzmq wheel carries libzmq as a shared library. Its functions, and the few of libc that the data
+plane needs, are declared as external symbols, so that kernels that call them can be cached on disk (a
+function that held a ctypes pointer could not). Sockets are made by pyzmq; only their address comes here.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+import llvmlite.binding as llvm
+import numba
+import zmq
+from numba import types
+from numba.extending import intrinsic
+
+from emulator.jit import kernel
+
+MSG_BYTES: Final = 64  # sizeof(zmq_msg_t), fixed by libzmq's interface
+DONTWAIT: Final = int(zmq.DONTWAIT)
+SNDMORE: Final = int(zmq.SNDMORE)
+EAGAIN: Final = int(zmq.EAGAIN)
+
+_MONOTONIC: Final = 6 if sys.platform == "darwin" else 1
+_POLLIN: Final = 1
+
+
+class LibraryError(RuntimeError):
+    """libzmq was not found where pyzmq was installed from a wheel."""
+
+
+def find_library() -> Path:
+    """The shared library this process's pyzmq uses; LibraryError when it is not one that can be shared."""
+    maps = Path("/proc/self/maps")
+    if maps.exists():
+        for line in maps.read_text().splitlines():
+            path = line.split()[-1]
+            if "libzmq" in path and ".so" in path:
+                return Path(path)
+    package = Path(zmq.__file__).parent
+    for pattern in (package.parent / "pyzmq.libs", package / ".dylibs"):
+        found = sorted(pattern.glob("libzmq*"))
+        if found:
+            return found[0]
+    raise LibraryError(
+        "libzmq was not found beside pyzmq: install pyzmq from a wheel (pip install --force-reinstall pyzmq)"
+    )
+
+
+llvm.load_library_permanently(str(find_library()))
+if sys.platform.startswith("linux"):
+    llvm.load_library_permanently("libc.so.6")
+
+_pointer = types.intp
+_int = types.int32
+
+zmq_msg_init: Any = types.ExternalFunction("zmq_msg_init", _int(_pointer))
+zmq_msg_close: Any = types.ExternalFunction("zmq_msg_close", _int(_pointer))
+zmq_msg_move: Any = types.ExternalFunction("zmq_msg_move", _int(_pointer, _pointer))
+zmq_msg_recv: Any = types.ExternalFunction("zmq_msg_recv", _int(_pointer, _pointer, _int))
+zmq_msg_send: Any = types.ExternalFunction("zmq_msg_send", _int(_pointer, _pointer, _int))
+zmq_msg_data: Any = types.ExternalFunction("zmq_msg_data", _pointer(_pointer))
+zmq_msg_size: Any = types.ExternalFunction("zmq_msg_size", types.uintp(_pointer))
+zmq_msg_more: Any = types.ExternalFunction("zmq_msg_more", _int(_pointer))
+zmq_send: Any = types.ExternalFunction("zmq_send", _int(_pointer, _pointer, types.uintp, _int))
+zmq_errno: Any = types.ExternalFunction("zmq_errno", _int())
+_clock_gettime: Any = types.ExternalFunction("clock_gettime", _int(_int, _pointer))
+
+
+@intrinsic
+def _as_pointer(typingctx: Any, address: Any) -> Any:  # pragma: no cover - compiled
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.inttoptr(args[0], context.get_value_type(types.voidptr))
+
+    return types.voidptr(address), codegen
+
+
+@kernel
+def bytes_at(address: int, size: int) -> Any:
+    """The `size` bytes at an address, as a uint8 array that borrows them."""
+    return numba.carray(_as_pointer(address), (size,), numba.uint8)
+
+
+@kernel
+def words_at(address: int, size: int) -> Any:
+    """The `size` 64-bit words at an address, as an int64 array that borrows them."""
+    return numba.carray(_as_pointer(address), (size,), numba.int64)
+
+
+@kernel
+def clock_ns(scratch: Any) -> int:
+    """CLOCK_MONOTONIC in ns; `scratch` is int64 [>= 2]."""
+    _clock_gettime(_MONOTONIC, scratch.ctypes.data)
+    return scratch[0] * 1_000_000_000 + scratch[1]
+
+
+if sys.platform.startswith("linux"):
+    _ppoll: Any = types.ExternalFunction("ppoll", _int(_pointer, types.uintp, _pointer, _pointer))
+
+    @kernel
+    def wait_readable(descriptor: int, timeout_ns: int, scratch: Any) -> int:
+        """Sleep until the descriptor is readable or the time is over; `scratch` is int64 [>= 5]."""
+        scratch[2] = descriptor | (_POLLIN << 32)
+        scratch[3] = timeout_ns // 1_000_000_000
+        scratch[4] = timeout_ns % 1_000_000_000
+        base = scratch.ctypes.data
+        return _ppoll(base + 16, 1, base + 24, 0)
+
+else:
+    _poll: Any = types.ExternalFunction("poll", _int(_pointer, types.uintp, _int))
+
+    @kernel
+    def wait_readable(descriptor: int, timeout_ns: int, scratch: Any) -> int:
+        """Sleep until the descriptor is readable or the time is over, in whole ms, rounded down."""
+        scratch[2] = descriptor | (_POLLIN << 32)
+        return _poll(scratch.ctypes.data + 16, 1, timeout_ns // 1_000_000)

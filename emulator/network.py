@@ -1,0 +1,456 @@
+"""The network: packets crossing several links, as one event loop over plain arrays.
+
+This is the compiled heart that both clocks drive: `ingress` puts a packet in, `advance` carries every
+event up to a stated time, in the order of time. It reads no clock and does no input or output. The
+real-time data plane calls it with the time it is; the virtual-time driver with recorded arrivals; the
+same arrivals and link tables give the same fates in both, to the nanosecond.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from emulator.accounting import (
+    DELIVERED,
+    FATES,
+    FORWARDED,
+    HOP_LIMIT,
+    LINK_DOWN,
+    NO_BUFFER,
+    NO_ROUTE,
+    UNKNOWN_DESTINATION,
+)
+from emulator.jit import kernel, load_acquire, records, store_release
+from emulator.links.kernel import (
+    NEVER,
+    change_rate,
+    depart,
+    offer,
+    start_transmission,
+    take_head,
+    transmission_end,
+)
+from emulator.links.state import LINK, LINK_UPDATE, PACKET
+
+#: routes longer than this are loops
+MAX_HOPS: Final = 32
+
+# words of `state`
+FREE: Final = 0  # first free packet slot
+IN_USE: Final = 1  # packets in the network
+EVENTS: Final = 2  # entries of the heap
+SEQUENCE: Final = 3  # events ever scheduled: breaks ties of time in the order of scheduling
+NOW: Final = 4  # time of the newest event handled
+ROUTES: Final = 5  # which buffer of the mailbox holds the present routes
+READY: Final = 6  # packets that have reached their destination and wait to be handed over
+LATE_UPDATES: Final = 7  # link tables that came after their time
+PACKET_HOPS: Final = 8  # hops completed
+_STATE_WORDS: Final = 16
+
+# words of `mailbox`, each on its own cache line
+POSTED: Final = 0
+TAKEN: Final = 8
+#: link tables between the one who computes them and the loop
+MAILBOX_SLOTS: Final = 8
+
+_TRANSMITTED: Final = 0
+_ARRIVED: Final = 1
+
+#: header words that carry the numbers the network needs (nodes.wire): `src` and `dst`, `via`
+HEADER_WORDS: Final = 6
+
+
+class Network(NamedTuple):
+    """Every array of a network. Made by `make_network`; all mutable state is in here."""
+
+    links: Any  # LINK [links]
+    link_drops: Any  # int64 [links, FATES]
+    packets: Any  # PACKET [slots]
+    heap: Any  # int64 [events, 3]: time, sequence, what
+    state: Any  # int64 words, see above
+    fates: Any  # int64 [FATES]: of all packets
+    totals: Any  # int64 [4]: ingress packets, ingress bytes, delivered bytes, service packets
+    port_place: Any  # int32 [ports]: where the port is; -1: nobody holds it
+    port_host: Any  # int32 [ports]: column of the routes
+    port_packets: Any  # int64 [ports]: packets that came in
+    ready: Any  # int32 [slots]: slots waiting to be handed to their port
+    log: Any  # hop records, a ring
+    log_words: Any  # int64: written, read (8 words apart), overflow at 16
+    mailbox: Any  # int64 words POSTED and TAKEN
+    mail_time: Any  # int64 [MAILBOX_SLOTS]: when the table takes effect
+    mail_applied: Any  # int64 [MAILBOX_SLOTS]: when it did
+    mail_rows: Any  # int64 [MAILBOX_SLOTS]: rows used
+    mail_links: Any  # LINK_UPDATE [MAILBOX_SLOTS, links]
+    mail_routes: Any  # int32 [MAILBOX_SLOTS, places, hosts]: row of the next link or -1
+
+
+#: like accounting.HOP_RECORD, in types a kernel can assign
+LOG_RECORD: Final = np.dtype(
+    [
+        ("ingress_ns", "<i8"),
+        ("in_ns", "<i8"),
+        ("due_ns", "<i8"),
+        ("actual_ns", "<i8"),
+        ("queue_ns", "<i8"),
+        ("packet", "<u8"),
+        ("port", "<u4"),
+        ("from_place", "<i4"),
+        ("to_place", "<i4"),
+        ("link", "<i4"),
+        ("length", "<i4"),
+        ("hop", "u1"),
+        ("fate", "u1"),
+        ("modcod", "<i2"),
+        ("header", "<i8", (6,)),
+        ("reserved", "<u8"),
+    ]
+)
+LOG_WRITTEN: Final = 0
+LOG_READ: Final = 8
+LOG_OVERFLOW: Final = 16
+
+
+def make_network(
+    places: int, hosts: int, ports: int, *, links: int = 4096, slots: int = 16384, log: int = 65536
+) -> Network:
+    """An empty network with room for `links` links and `slots` packets.
+
+    `places` x `hosts` is the size of the route table; `log` is rounded up to a power of two.
+    """
+    log = 1 << (max(2, log) - 1).bit_length()
+    packets = np.zeros(slots, PACKET)
+    packets["next"] = np.arange(1, slots + 1)
+    packets["next"][-1] = -1
+    table = np.zeros(links, LINK)
+    for name in ("head", "tail"):
+        table[name] = -1
+    state = np.zeros(_STATE_WORDS, np.int64)
+    state[NOW] = -NEVER
+    routes = np.full((MAILBOX_SLOTS, places, hosts), -1, np.int32)
+    # The slot that `ROUTES` points at before the first table is the last one: no routes at all.
+    state[ROUTES] = MAILBOX_SLOTS - 1
+    return Network(
+        links=records(table),
+        link_drops=np.zeros((links, FATES), np.int64),
+        packets=records(packets),
+        # One event for every packet in the air, one for every transmitter, and stale ones between.
+        heap=np.zeros((2 * slots + 4 * links, 3), np.int64),
+        state=state,
+        fates=np.zeros(FATES, np.int64),
+        totals=np.zeros(4, np.int64),
+        port_place=np.full(ports, -1, np.int32),
+        port_host=np.full(ports, -1, np.int32),
+        port_packets=np.zeros(ports, np.int64),
+        ready=np.zeros(slots, np.int32),
+        log=records(np.zeros(log, LOG_RECORD)),
+        log_words=np.zeros(24, np.int64),
+        mailbox=np.zeros(16, np.int64),
+        mail_time=np.zeros(MAILBOX_SLOTS, np.int64),
+        mail_applied=np.zeros(MAILBOX_SLOTS, np.int64),
+        mail_rows=np.zeros(MAILBOX_SLOTS, np.int64),
+        mail_links=records(np.zeros((MAILBOX_SLOTS, links), LINK_UPDATE)),
+        mail_routes=routes,
+    )
+
+
+# --- events ----------------------------------------------------------------------------------
+
+
+@kernel
+def _before(heap: Any, a: int, b: int) -> bool:
+    return bool(heap[a, 0] < heap[b, 0] or (heap[a, 0] == heap[b, 0] and heap[a, 1] < heap[b, 1]))
+
+
+@kernel
+def _swap(heap: Any, a: int, b: int) -> None:
+    for column in range(3):
+        kept = heap[a, column]
+        heap[a, column] = heap[b, column]
+        heap[b, column] = kept
+
+
+@kernel
+def _schedule(net: Any, time_ns: int, what: int, index: int, generation: int) -> None:
+    heap = net.heap
+    here = net.state[EVENTS]
+    net.state[EVENTS] = here + 1
+    heap[here, 0] = time_ns
+    heap[here, 1] = net.state[SEQUENCE]
+    heap[here, 2] = (generation << 32) | (index << 1) | what
+    net.state[SEQUENCE] += 1
+    while here > 0:
+        above = (here - 1) // 2
+        if not _before(heap, here, above):
+            break
+        _swap(heap, here, above)
+        here = above
+
+
+@kernel
+def _pop(net: Any) -> None:
+    heap = net.heap
+    last = net.state[EVENTS] - 1
+    net.state[EVENTS] = last
+    for column in range(3):
+        heap[0, column] = heap[last, column]
+    here = 0
+    while True:
+        least = here
+        for below in (2 * here + 1, 2 * here + 2):
+            if below < last and _before(heap, below, least):
+                least = below
+        if least == here:
+            break
+        _swap(heap, here, least)
+        here = least
+
+
+@kernel
+def next_event_ns(net: Any) -> int:
+    """When something will happen next (an event or a new link table), ns; NEVER if nothing."""
+    time_ns = NEVER
+    if net.state[EVENTS] > 0:
+        time_ns = net.heap[0, 0]
+    taken = net.mailbox[TAKEN]
+    if load_acquire(net.mailbox, POSTED) > taken:
+        time_ns = min(time_ns, net.mail_time[taken % MAILBOX_SLOTS])
+    return time_ns
+
+
+# --- the life of a packet --------------------------------------------------------------------
+
+
+@kernel
+def write_log(net: Any, slot: int, fate: int, due_ns: int, actual_ns: int, hop_row: int) -> None:
+    """Append the record of a packet-hop; a full ring is counted, never waited for."""
+    written = net.log_words[LOG_WRITTEN]
+    if written - load_acquire(net.log_words, LOG_READ) >= net.log.shape[0]:
+        net.log_words[LOG_OVERFLOW] += 1
+        return
+    packet = net.packets[slot]
+    record = net.log[written & (net.log.shape[0] - 1)]
+    record.ingress_ns = packet.ingress_ns
+    record.in_ns = packet.in_ns
+    record.due_ns = due_ns
+    record.actual_ns = actual_ns
+    record.queue_ns = packet.tx_ns - packet.in_ns
+    record.packet = packet.number
+    record.port = packet.port
+    record.length = packet.length
+    record.link = hop_row
+    record.hop = packet.hop
+    record.fate = fate
+    if hop_row >= 0:
+        record.from_place = net.links[hop_row].from_place
+        record.to_place = net.links[hop_row].to_place
+        record.modcod = net.links[hop_row].modcod
+    else:
+        record.from_place = packet.place
+        record.to_place = -1
+        record.modcod = -1
+    for word in range(HEADER_WORDS):
+        record.header[word] = packet.header[word]
+    store_release(net.log_words, LOG_WRITTEN, written + 1)
+
+
+@kernel
+def release(net: Any, slot: int) -> None:
+    """Give a slot back."""
+    net.packets[slot].next = net.state[FREE]
+    net.state[FREE] = slot
+    net.state[IN_USE] -= 1
+
+
+@kernel
+def _drop(net: Any, slot: int, fate: int, now_ns: int, row: int) -> None:
+    net.fates[fate] += 1
+    if row >= 0:
+        net.link_drops[row, fate] += 1
+    write_log(net, slot, fate, now_ns, now_ns, row)
+    # The driver owns what the slot carries (a message): it sees the drop and frees both.
+    net.packets[slot].fate = fate
+    net.ready[net.state[READY]] = slot
+    net.state[READY] += 1
+
+
+@kernel
+def _begin(net: Any, row: int, now_ns: int) -> None:
+    end = start_transmission(net.links, row, net.packets, now_ns)
+    if end != NEVER:
+        _schedule(net, end, _TRANSMITTED, row, net.links[row].tx_generation & 0x7FFFFFFF)
+
+
+@kernel
+def _route(net: Any, slot: int, now_ns: int, came_by: int) -> None:
+    """At its present place: hand over, or queue on the next link. `came_by` is the link row or -1."""
+    packet = net.packets[slot]
+    if net.port_place[packet.target] == packet.place:
+        packet.fate = DELIVERED
+        packet.due_ns = now_ns
+        packet.link = came_by
+        net.ready[net.state[READY]] = slot
+        net.state[READY] += 1
+        return
+    if came_by >= 0:
+        write_log(net, slot, FORWARDED, now_ns, now_ns, came_by)
+        packet.hop += 1
+    row = net.mail_routes[net.state[ROUTES], packet.place, net.port_host[packet.target]]
+    if row < 0:
+        packet.in_ns = now_ns
+        packet.tx_ns = now_ns
+        _drop(net, slot, NO_ROUTE, now_ns, -1)
+        return
+    if packet.hop >= MAX_HOPS:
+        _drop(net, slot, HOP_LIMIT, now_ns, -1)
+        return
+    fate = offer(net.links, row, net.packets, slot, now_ns)
+    if fate != FORWARDED:
+        _drop(net, slot, fate, now_ns, row)
+    elif net.links[row].packets == 1:
+        _begin(net, row, now_ns)
+
+
+@kernel
+def ingress(net: Any, now_ns: int, port: int, target: int, size: int, header: Any) -> int:
+    """A packet enters at `port` for port `target`; `header` is HEADER_WORDS words. Its slot or -1.
+
+    -1 means the network is full: the packet is counted (NO_BUFFER) and not kept. Call `advance(net,
+    now_ns)` first, so that what happened before happens before.
+    """
+    net.totals[0] += 1
+    net.totals[1] += size
+    number = net.port_packets[port]
+    net.port_packets[port] = number + 1
+    slot = net.state[FREE]
+    if slot < 0:
+        net.fates[NO_BUFFER] += 1
+        return -1
+    packet = net.packets[slot]
+    net.state[FREE] = packet.next
+    net.state[IN_USE] += 1
+    packet.number = number
+    packet.port = port
+    packet.target = target
+    packet.length = size
+    packet.place = net.port_place[port]
+    packet.ingress_ns = now_ns
+    packet.in_ns = now_ns
+    packet.tx_ns = now_ns
+    packet.due_ns = now_ns
+    packet.hop = 0
+    packet.link = -1
+    for word in range(HEADER_WORDS):
+        packet.header[word] = header[word]
+    if target < 0 or target >= net.port_place.shape[0] or net.port_place[target] < 0:
+        packet.target = 0
+        _drop(net, slot, UNKNOWN_DESTINATION, now_ns, -1)
+    else:
+        _route(net, slot, now_ns, -1)
+    return slot
+
+
+@kernel
+def _apply(net: Any, slot: int, now_ns: int) -> None:
+    """Put a link table in force: parameters, then what a lost link means for its queue."""
+    for index in range(net.mail_rows[slot]):
+        update = net.mail_links[slot, index]
+        row = update.row
+        link = net.links[row]
+        if update.reset != 0:
+            link.in_packets = 0
+            link.in_bytes = 0
+            link.out_packets = 0
+            link.out_bytes = 0
+            link.busy_ns = 0
+            link.last_arrival_ns = 0
+            for fate in range(FATES):
+                net.link_drops[row, fate] = 0
+        link.key = update.key
+        link.from_place = update.from_place
+        link.to_place = update.to_place
+        link.kind = update.kind
+        link.modcod = update.modcod
+        link.delay_ns = update.delay_ns
+        link.jitter_ns = update.jitter_ns
+        link.loss = update.loss
+        link.frame_error = update.frame_error
+        link.frame_bits = update.frame_bits
+        link.max_packets = update.max_packets
+        link.max_bytes = update.max_bytes
+        link.up = update.up
+        if update.up == 0 or update.gone != 0:
+            link.up = 0
+            while link.packets > 0:
+                dropped = take_head(net.links, row, net.packets)
+                link.tx_generation += 1
+                _drop(net, dropped, LINK_DOWN, now_ns, row)
+        if link.rate_bps != update.rate_bps:
+            change_rate(net.links, row, update.rate_bps, now_ns)
+            if link.packets > 0:
+                end = transmission_end(link)
+                if end != NEVER:
+                    _schedule(net, end, _TRANSMITTED, row, link.tx_generation & 0x7FFFFFFF)
+    net.state[ROUTES] = slot
+
+
+@kernel
+def _take_table(net: Any, now_ns: int) -> None:
+    taken = net.mailbox[TAKEN]
+    slot = taken % MAILBOX_SLOTS
+    if net.mail_time[slot] < now_ns:
+        net.state[LATE_UPDATES] += 1
+    _apply(net, slot, now_ns)
+    net.mail_applied[slot] = now_ns
+    store_release(net.mailbox, TAKEN, taken + 1)
+
+
+@kernel
+def advance(net: Any, until_ns: int) -> None:
+    """Let everything happen that is due up to `until_ns`, in order of time.
+
+    Packets that have reached their destination or were dropped are left in `ready[:state[READY]]`; the
+    driver hands them over, records them and releases their slots before it calls again.
+    """
+    while True:
+        event_ns = NEVER
+        if net.state[EVENTS] > 0:
+            event_ns = net.heap[0, 0]
+        table_ns = NEVER
+        taken = net.mailbox[TAKEN]
+        if load_acquire(net.mailbox, POSTED) > taken:
+            table_ns = net.mail_time[taken % MAILBOX_SLOTS]
+        if min(event_ns, table_ns) > until_ns:
+            break
+        if table_ns <= event_ns:
+            net.state[NOW] = max(net.state[NOW], table_ns)
+            _take_table(net, net.state[NOW])
+            continue
+        what = net.heap[0, 2]
+        _pop(net)
+        net.state[NOW] = max(net.state[NOW], event_ns)
+        index = (what >> 1) & 0x7FFFFFFF
+        if what & 1 == _TRANSMITTED:
+            link = net.links[index]
+            # The generation is kept in 31 bits of the event.
+            if link.packets == 0 or (what >> 32) != (link.tx_generation & 0x7FFFFFFF):
+                continue
+            slot = take_head(net.links, index, net.packets)
+            fate = depart(net.links, index, net.packets, slot, event_ns)
+            if fate == FORWARDED:
+                _schedule(net, net.packets[slot].due_ns, _ARRIVED, slot, 0)
+            else:
+                _drop(net, slot, fate, event_ns, index)
+            if link.packets > 0:
+                _begin(net, index, event_ns)
+        else:
+            packet = net.packets[index]
+            link = net.links[packet.link]
+            link.flying -= 1
+            link.out_packets += 1
+            link.out_bytes += packet.length
+            packet.place = link.to_place
+            net.state[PACKET_HOPS] += 1
+            _route(net, index, event_ns, packet.link)
+    net.state[NOW] = max(net.state[NOW], until_ns)
