@@ -1,0 +1,229 @@
+"""The twin's process: joins the supervisor's control socket, keeps the windows, sends what the twin says.
+
+It reads one file (the public knowledge) and one socket; nothing else. All of the thinking is in `core`,
+which never sees a clock: here are the deadlines. A window is closed when its reports have had `grace` to
+arrive; should they come later than that, the grace grows.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import zmq
+
+from nodes import wire
+from testbed.errors import BadInput, EnvironmentProblem
+from testbed.twin import knowledge
+from testbed.twin.core import Twin
+
+#: without a word from the supervisor for so long, the run is over, s
+SILENCE_S = 10.0
+_FIRST_GRACE_S = 0.15
+_LONGEST_GRACE_S = 2.0
+#: time that records of the same batch may lie apart on the socket, s
+_SETTLE_S = 0.03
+_BELIEF_S = 1.0
+_PR_SET_PDEATHSIG = 1
+
+log = logging.getLogger("twin")
+
+
+class Windows:
+    """Which window is to be predicted or closed next, and when. Pure: told the time, in ns."""
+
+    def __init__(self, start_ns: int, window_ns: int, duration_s: float) -> None:
+        self.start_ns = start_ns
+        self.window_ns = window_ns
+        self.last = max(int(duration_s * 1e9 / window_ns + 1e-6), 1) - 1
+        self.next = 0
+        self.grace_s = _FIRST_GRACE_S
+        self._late = 0
+
+    def due_ns(self, reports: int, settled_ns: int) -> int:
+        """When the next window is to be closed: shortly after its reports came, or after the grace."""
+        ends = self.start_ns + (self.next + 1) * self.window_ns
+        latest = ends + int(self.grace_s * 1e9)
+        if reports:
+            return min(max(ends, settled_ns + int(_SETTLE_S * 1e9)), latest)
+        return latest
+
+    def noticed_late(self, late: int) -> None:
+        """Reports that came after their window was closed, in total so far."""
+        if late > self._late:
+            self._late = late
+            self.grace_s = min(self.grace_s * 1.5, _LONGEST_GRACE_S)
+
+
+class Controller:
+    """One run of the twin's process against a supervisor."""
+
+    def __init__(self, endpoint: str, twin: Twin, node_id: str = "twin") -> None:
+        self._twin = twin
+        self._id = node_id
+        self._context = zmq.Context(io_threads=1)
+        self._socket = self._context.socket(zmq.DEALER)
+        self._socket.setsockopt(zmq.LINGER, 1000)
+        self._socket.setsockopt(zmq.IDENTITY, node_id.encode())
+        try:
+            self._socket.connect(endpoint)
+        except zmq.ZMQError as error:
+            raise BadInput(f"--connect {endpoint}: not an endpoint ({error.strerror})") from None
+        self._windows: Windows | None = None
+        self._stopping = False
+        self._heard_ns = time.monotonic_ns()
+        self._settled_ns = 0
+        self._heartbeat_s = 1.0
+        self._sent = self._received = 0
+
+    # --- life ---------------------------------------------------------------------------------
+
+    def run(self, wait_s: float = 20.0) -> int:
+        """Registers, works until stopped; the exit status. EnvironmentProblem when nobody answers."""
+        try:
+            self._register(wait_s)
+            return self._work()
+        finally:
+            self._socket.close()
+            self._context.term()
+
+    def _register(self, wait_s: float) -> None:
+        self._send(wire.Register(self._id, "twin", os.getpid()))
+        deadline = time.monotonic() + wait_s
+        while (left := deadline - time.monotonic()) > 0:
+            if not self._socket.poll(int(left * 1000) + 1):
+                break
+            message = wire.decode(self._socket.recv())
+            if isinstance(message, wire.Refused):
+                raise BadInput(f"the supervisor refused {self._id}: {message.reason}")
+            if isinstance(message, wire.Registered):
+                self._heartbeat_s = message.heartbeat_s
+                self._heard_ns = time.monotonic_ns()
+                self._send(wire.Ready())
+                return
+        raise EnvironmentProblem("nobody answered on the control endpoint: is the testbed running?")
+
+    def _work(self) -> int:
+        beat_ns = time.monotonic_ns()
+        belief_ns = 0
+        while not self._stopping:
+            now = time.monotonic_ns()
+            if now - self._heard_ns > SILENCE_S * 1e9:
+                log.error("the supervisor has been silent for %.0f s", SILENCE_S)
+                return 3
+            if now >= beat_ns:
+                self._send(wire.Heartbeat(now, self._sent, self._received))
+                beat_ns = now + int(self._heartbeat_s * 1e9)
+            windows = self._windows
+            wake = beat_ns
+            if windows is not None and windows.next <= windows.last:
+                due = windows.due_ns(self._twin.holds(windows.next), self._settled_ns)
+                if now >= due:
+                    self._close()
+                    continue
+                wake = min(wake, due)
+                if belief_ns == 0:
+                    belief_ns = windows.start_ns + int(_BELIEF_S * 1e9)
+                if now >= belief_ns:
+                    self._publish(self._twin.beliefs(now))
+                    belief_ns += int(_BELIEF_S * 1e9)
+            if self._socket.poll(max((wake - now) // 1_000_000, 0) + 1):
+                self._receive()
+        self._finish()
+        return 0
+
+    def stop(self) -> None:
+        """Ends the loop soon (signal handler)."""
+        self._stopping = True
+
+    def _finish(self) -> None:
+        windows = self._windows
+        if windows is not None and windows.next <= windows.last and self._twin.holds(windows.next):
+            self._close()
+        counters = {"sent": self._sent, "received": self._received, **self._twin.counters}
+        self._send(wire.Bye(counters))
+
+    # --- messages -----------------------------------------------------------------------------
+
+    def _send(self, message: wire.Message) -> None:
+        self._socket.send(wire.encode(message))
+
+    def _publish(self, records: list[wire.Record]) -> None:
+        if records:
+            self._sent += len(records)
+            self._send(wire.Telemetry(records))
+
+    def _receive(self) -> None:
+        """Everything that waits on the socket."""
+        while True:
+            try:
+                data = self._socket.recv(zmq.NOBLOCK)
+            except zmq.Again:
+                break
+            self._heard_ns = time.monotonic_ns()
+            try:
+                self._take(wire.decode(data))
+            except wire.WireError as error:
+                log.warning("%s", error)
+                self._twin.counters["malformed"] += 1
+        if self._windows is not None:
+            self._windows.noticed_late(self._twin.counters["late"])
+
+    def _take(self, message: wire.Message) -> None:
+        if isinstance(message, wire.Telemetry):
+            self._received += len(message.records)
+            self._settled_ns = self._heard_ns
+            self._twin.take(message.records)
+        elif isinstance(message, wire.Start):
+            self._twin.begin(message.t0_ns)
+            window_ns = round(self._twin.window_s * 1e9)
+            self._windows = Windows(message.t0_ns, window_ns, message.duration_s)
+            self._publish(self._twin.predict(0))
+        elif isinstance(message, wire.Quiesce):
+            self._twin.quiet = True
+        elif isinstance(message, wire.Stop):
+            self._stopping = True
+        elif isinstance(message, wire.Command):
+            text = f"the twin knows no command {message.name}"
+            self._send(wire.CommandResult(message.number, False, text))
+
+    def _close(self) -> None:
+        """Closes the next window and predicts the one after: in this order, before its reports are read."""
+        windows = self._windows
+        assert windows is not None
+        records = self._twin.close(windows.next, time.monotonic_ns())
+        windows.next += 1
+        if windows.next <= windows.last and not self._stopping:
+            records += self._twin.predict(windows.next)
+        self._publish(records)
+
+
+def die_with_parent() -> None:
+    """On Linux, asks the kernel to end this process when its parent does."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def run_twin(
+    endpoint: str, public: Path, node_id: str = "twin", announce: Callable[[str], None] = log.info
+) -> int:
+    """Runs the twin on public knowledge; its exit status."""
+    die_with_parent()
+    known = knowledge.load(public)
+    began = time.monotonic()
+    try:
+        twin = Twin(known)
+        twin.rehearse()
+    except ValueError as error:
+        raise BadInput(f"{public}: world: {error}") from None
+    announce(f"nominal network ready after {time.monotonic() - began:.2f} s")
+    controller = Controller(endpoint, twin, node_id)
+    signal.signal(signal.SIGTERM, lambda *_: controller.stop())
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor decides when a run ends
+    return controller.run()

@@ -1,0 +1,407 @@
+"""The twin without its process: predict a window, take what was observed, close the window.
+
+`Twin` is told the time and never asks for it; it opens nothing and sends nothing. It returns records. The
+order is kept by construction: `close(k)` needs the predictions of window k, and observations of a window
+are held back unread until it is closed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+from emulator.spec import WorldSpec
+from nodes.wire import Record, Value
+from testbed.twin.attribution import LINK_DOWN, LinkFall
+from testbed.twin.baselines import ConstantBaseline
+from testbed.twin.detect import Alarm, threshold_for
+from testbed.twin.events import Channel, Events
+from testbed.twin.knowledge import Knowledge
+from testbed.twin.links import LinkBelief
+from testbed.twin.nominal import Attenuation, NominalLink, NominalNetwork
+from testbed.twin.observations import filter_record, window_index
+from testbed.twin.predict import (
+    DELAY,
+    LOSS,
+    SERVICE,
+    SNR,
+    THROUGHPUT,
+    Prediction,
+    baseline_key,
+    predict_link,
+    predict_server,
+    prediction_records,
+    residual_record,
+)
+from testbed.twin.radio import RadioChannel
+from testbed.twin.servers import ServerBelief
+from testbed.twin.watch import FloorWatch, LossWatch, MissingRate, SilenceWatch
+
+#: predictions of so many windows are kept for tasks that are reported late
+_KEPT_WINDOWS = 12
+#: a window's tasks are compared with its prediction so many windows later
+_TASK_WINDOWS = 2
+#: an inter-satellite link without traffic for so many windows is not predicted any more
+_IDLE_WINDOWS = 40
+_BUSY = 0.5
+
+
+class Network(Protocol):
+    """What the twin asks of a nominal network."""
+
+    def at(self, t_s: float, isl: frozenset[str]) -> list[NominalLink]: ...
+
+
+class Watches:
+    """The watches over one link while it exists."""
+
+    def __init__(self, threshold: float, log_odds: float, rate_bps: float) -> None:
+        self.silence = SilenceWatch()
+        self.floor = FloorWatch(threshold)
+        self.loss = LossWatch(log_odds)
+        self.rate_bps = rate_bps
+
+
+class Twin:
+    """Belief about the network, and everything that changes it."""
+
+    def __init__(
+        self, knowledge: Knowledge, build: Callable[[WorldSpec, Attenuation], Network] = NominalNetwork
+    ) -> None:
+        self.knowledge = knowledge
+        self.window_s = knowledge.window_s
+        self._window_ns = round(knowledge.window_s * 1e9)
+        self.channels: dict[Channel, RadioChannel] = {}
+        self.links: dict[str, LinkBelief] = {}
+        self.counters: Counter[str] = Counter()
+        self.events = Events(knowledge.window_s)
+        self.quiet = False  # traffic is being ended: silence means nothing
+        self._network = build(knowledge.world, self._believed_db)
+        self._start_ns = 0
+        self._baseline = ConstantBaseline(knowledge.settings.calibration_share * knowledge.duration_s)
+        self._watches: dict[str, Watches] = {}
+        self._missing = MissingRate()
+        self._latest: dict[str, str] = {}  # baseline key, or group -> link last seen there
+        self._present: set[str] = set()
+        self._traffic: dict[str, int] = {}  # link -> last window with packets
+        self._held: dict[int, dict[str, Record]] = {}
+        self._tasks: list[Record] = []
+        self._done: dict[int, dict[str, tuple[float, float]]] = {}  # window -> server -> cycles, seconds
+        self._made: dict[int, dict[str, Prediction]] = {}
+        self._closed = -1
+        radios = sum(1 for place in knowledge.world.places if place.radio)
+        channels = 4 * (2 * radios + len(knowledge.world.links)) + len(knowledge.servers) + 1
+        per_day = 86_400.0 / knowledge.window_s
+        run_length = channels * per_day / knowledge.settings.false_alarms_per_day
+        #: CUSUM threshold of every channel, from the false-alarm rate that all of them share
+        self.threshold = threshold_for(run_length, 1.0)
+        self._chance = 1.0 / run_length
+        self.servers = {name: ServerBelief(hz, self.threshold) for name, hz in knowledge.servers.items()}
+
+    def rehearse(self) -> None:
+        """Computes the first window's network once, so that nothing is compiled or read after the start."""
+        self._network.at(0.0, frozenset())
+
+    def begin(self, start_ns: int) -> None:
+        """The run starts at `start_ns` on the host's monotonic clock."""
+        self._start_ns = start_ns
+
+    def _believed_db(self, place: str, direction: str) -> float:
+        channel = self.channels.get((place, direction))
+        return 0.0 if channel is None else channel.loss_db
+
+    # --- predict ------------------------------------------------------------------------------
+
+    def predict(self, window: int) -> list[Record]:
+        """Predictions for a window; windows in rising order."""
+        wanted = frozenset(k for k, seen in self._traffic.items() if window - seen <= _IDLE_WINDOWS)
+        nominal = self._network.at((window + 0.5) * self.window_s, wanted)
+        t_ns = self._start_ns + window * self._window_ns
+        made: dict[str, Prediction] = {}
+        records = []
+        for link in nominal:
+            belief = self._belief(link)
+            channel = None
+            if link.place and math.isfinite(link.snr_db):
+                channel = self.channels.setdefault((link.place, link.direction), RadioChannel(self.threshold))
+            made[link.id] = predict_link(link, belief, channel)
+            records += prediction_records(made[link.id], belief, self._baseline, t_ns, self.window_s)
+        for name in self._present - made.keys():
+            del self._watches[name]
+            self.events.forget_link(name)
+            if name not in self._latest.values():
+                del self.links[name]
+        self._present = set(made)
+        for name, server in self.servers.items():
+            made[name] = predict_server(name, server)
+            records += prediction_records(made[name], None, self._baseline, t_ns, self.window_s)
+        self._made[window] = made
+        self._made.pop(window - _KEPT_WINDOWS, None)
+        return records
+
+    def _belief(self, link: NominalLink) -> LinkBelief:
+        """The belief about a link; a new one starts from what the terminal's last link taught."""
+        key = baseline_key(link)
+        if link.id not in self._present:
+            donor = self._latest.get(key) or self._latest.get(link.group)
+            if donor is not None and donor != link.id:
+                self.links[link.id] = self.links[donor].inherit()
+            self._watches[link.id] = Watches(self.threshold, -math.log(self._chance), link.rate_bps)
+        return self.links.setdefault(link.id, LinkBelief())
+
+    # --- observe ------------------------------------------------------------------------------
+
+    def take(self, records: Iterable[Record]) -> None:
+        """Holds observations until their window is closed; what may not be seen is refused."""
+        for raw in records:
+            record = filter_record(raw)
+            if record is None:
+                self.counters["refused"] += 1
+            elif record.measurement == "task":
+                self._tasks.append(record)
+            elif record.measurement == "link":
+                window = window_index(record.t_ns, self._start_ns, self._window_ns)
+                if window <= self._closed:
+                    self.counters["late"] += 1
+                else:
+                    self._held.setdefault(window, {})[record.tags.get("link", "")] = record
+            else:
+                self.counters["other"] += 1
+
+    def holds(self, window: int) -> int:
+        """Number of link reports held for a window."""
+        return len(self._held.get(window, {}))
+
+    def close(self, window: int, now_ns: int) -> list[Record]:
+        """Looks at a window's observations: residuals, and what they say about deviations."""
+        made = self._made.get(window)
+        if made is None:
+            raise ValueError(f"window {window} was not predicted")
+        self._closed = window
+        reports = self._held.pop(window, {})
+        now_s = (now_ns - self._start_ns) / 1e9
+        begins_s = window * self.window_s
+        out: list[Record] = []
+        residuals: dict[Channel, list[float]] = {}
+        falls: list[LinkFall] = []
+        for name, report in reports.items():
+            prediction = made.get(name)
+            if prediction is None or prediction.link is None:
+                self.counters["unpredicted"] += 1
+                if _numbers(report).get("packets_in", 0.0):
+                    self._traffic[name] = (
+                        window  # an inter-satellite link comes into use: predict it from now on
+                    )
+                continue
+            out += self._link(window, prediction, prediction.link, report, residuals, falls, now_ns)
+        alarms: dict[Channel, Alarm] = {}
+        for key, values in residuals.items():
+            alarm = self.channels[key].observe(values, begins_s, self.window_s)
+            if alarm is not None:
+                alarms[key] = alarm
+        out += self.events.fades(alarms, self.channels, set(residuals), falls, now_ns, now_s)
+        if reports and not self.quiet:
+            out += self._silence(made, reports, begins_s, now_ns, now_s)
+        out += self._tasks_done(window, now_ns, now_s)
+        self.counters["windows"] += 1
+        self.counters["windows_without_reports"] += not reports
+        for old in [w for w in self._held if w <= window]:
+            del self._held[old]
+        return out
+
+    def _link(
+        self,
+        window: int,
+        prediction: Prediction,
+        link: NominalLink,
+        report: Record,
+        residuals: dict[Channel, list[float]],
+        falls: list[LinkFall],
+        now_ns: int,
+    ) -> list[Record]:
+        """One link's report of a window."""
+        belief, watches = self.links[link.id], self._watches.get(link.id)
+        t_ns, t_s = self._start_ns + window * self._window_ns, window * self.window_s
+        now_s = (now_ns - self._start_ns) / 1e9
+        number = _numbers(report)
+        length_s = number.get("window_s", self.window_s) or self.window_s
+        out: list[Record] = []
+        belief.windows += 1
+        key = baseline_key(link)
+        self._latest[key] = self._latest[link.group] = link.id
+
+        def compare(quantity: str, observed: float, z: float) -> None:
+            out.append(residual_record(link.id, quantity, t_ns, prediction.bands[quantity], observed, z))
+            self._baseline.add(key, quantity, observed, t_s)
+
+        if SNR in prediction.bands and math.isfinite(number.get("snr_db", math.nan)):
+            channel = self.channels[(link.place, link.direction)]
+            residual = number["snr_db"] - prediction.bands[SNR].mean
+            compare(SNR, number["snr_db"], channel.noise.innovation(residual))
+            residuals.setdefault((link.place, link.direction), []).append(residual)
+            other = link.sink if link.source == link.place else link.source
+            falls.append(LinkFall(link.id, link.place, other, residual, channel.noise.sd))
+        packets_out, lost = number.get("packets_out", 0.0), number.get("lost", 0.0)
+        explained = self.events.explains(link.place, self.channels, now_s)
+        if number.get("packets_in", 0.0) or packets_out:
+            self._traffic[link.id] = window
+        if THROUGHPUT in prediction.bands:
+            observed = number.get("bytes_out", 0.0) * 8.0 / length_s
+            residual = observed - prediction.expected[THROUGHPUT]
+            z = belief.throughput.learn(residual, observed - prediction.bands[THROUGHPUT].mean)
+            compare(THROUGHPUT, observed, z)
+            belief.load.add(number.get("bytes_in", 0.0) * 8.0 / length_s)
+            belief.packets.add(packets_out + lost)
+        if LOSS in prediction.bands and packets_out + lost > 0:
+            band, observed = prediction.bands[LOSS], lost / (packets_out + lost)
+            compare(LOSS, observed, (observed - band.mean) / band.sd if band.sd > 0.0 else 0.0)
+            if not explained:
+                belief.observe_loss(lost, packets_out + lost)
+                if watches is not None:
+                    alarm = watches.loss.observe(lost, packets_out + lost, band.mean, t_s)
+                    out += self.events.unknown(link.id, watches.loss, alarm, "loss", now_ns, now_s)
+            elif watches is not None and not watches.loss.changed:
+                watches.loss.start_over()
+        if DELAY in prediction.bands and packets_out > 0 and (report.samples or "delay_mean_ms" in number):
+            samples = report.samples or [number["delay_mean_ms"]]
+            observed = number.get("delay_mean_ms", sum(samples) / len(samples))
+            residual = observed - prediction.expected[DELAY]
+            compare(DELAY, observed, belief.delay.learn(residual, observed - prediction.bands[DELAY].mean))
+            belief.observe_delays(link, samples, self.window_s)
+            if watches is not None:
+                out += self._floor(link, watches, min(samples), number, explained, t_s, now_ns)
+        else:
+            belief.delay.miss()
+        return out
+
+    def _floor(
+        self,
+        link: NominalLink,
+        watches: Watches,
+        floor_ms: float,
+        number: dict[str, float],
+        explained: bool,
+        begins_s: float,
+        now_ns: int,
+    ) -> list[Record]:
+        """The least delay of a window goes to its watch, unless something explains it."""
+        if abs(link.rate_bps / watches.rate_bps - 1.0) > 0.05 and not watches.floor.changed:
+            watches.rate_bps = link.rate_bps
+            watches.floor.start_over()
+        if explained or number.get("busy_s", 0.0) > _BUSY * self.window_s:
+            watches.floor.pause()
+            return []
+        alarm = watches.floor.observe(floor_ms - link.delay_ms, begins_s)
+        if alarm is not None:
+            belief = self.links[link.id]
+            belief.bias.variance += watches.floor.size()[0] ** 2
+        now_s = (now_ns - self._start_ns) / 1e9
+        return self.events.unknown(link.id, watches.floor, alarm, "ms", now_ns, now_s)
+
+    def _silence(
+        self,
+        made: dict[str, Prediction],
+        reports: dict[str, Record],
+        begins_s: float,
+        now_ns: int,
+        now_s: float,
+    ) -> list[Record]:
+        missing = expected = 0
+        for name in made:
+            watches = self._watches.get(name)
+            if watches is None:
+                continue
+            report = reports.get(name)
+            if not watches.silence.down and self.events.find(LINK_DOWN, name) is None:
+                expected += watches.silence.reports > 0
+                missing += watches.silence.reports > 0 and report is None
+            if report is None:
+                watches.silence.missing(begins_s)
+            else:
+                number = _numbers(report)
+                watches.silence.reported(
+                    begins_s, number.get("packets_out", 0.0), number.get("dropped_down", 0.0),
+                    math.isfinite(number.get("snr_db", math.nan)),
+                )  # fmt: skip
+        self._missing.add(missing, expected)
+        needed = self._missing.windows_until(self._chance)
+        silent = {name: watches.silence for name, watches in self._watches.items()}
+        return self.events.silence(silent, needed, now_ns, now_s)
+
+    # --- servers ------------------------------------------------------------------------------
+
+    def _tasks_done(self, window: int, now_ns: int, now_s: float) -> list[Record]:
+        """Learns from the tasks that were reported; compares whole windows when their tasks are in."""
+        out: list[Record] = []
+        waiting, self._tasks = self._tasks, []
+        for record in sorted(waiting, key=lambda r: r.t_ns):
+            name, number = record.tags.get("node", ""), _numbers(record)
+            server = self.servers.get(name)
+            done_in = (record.t_ns - self._start_ns) // self._window_ns
+            if done_in > window:  # its window has not been closed: not to be looked at yet
+                self._tasks.append(record)
+                continue
+            cycles, service_s = number.get("cycles", 0.0), number.get("service_s", 0.0)
+            if server is None or cycles <= 0.0 or service_s <= 0.0:
+                self.counters["unusable_tasks"] += 1
+                continue
+            self._add_done(name, server, done_in, cycles, service_s)
+            alarm = server.observe(cycles, service_s, (record.t_ns - self._start_ns) / 1e9)
+            place = self.knowledge.node_places.get(name, "")
+            out += self.events.server(name, place, server, alarm, now_ns, now_s)
+        for old in sorted(w for w in self._done if w <= window - _TASK_WINDOWS):
+            out += self._compare_servers(old, self._done.pop(old))
+        return out
+
+    def _add_done(self, name: str, server: ServerBelief, done_in: int, cycles: float, seconds: float) -> None:
+        sums = self._done.setdefault(done_in, {})
+        before = sums.get(name, (0.0, 0.0))
+        sums[name] = (before[0] + cycles, before[1] + seconds)
+
+    def _compare_servers(self, window: int, sums: dict[str, tuple[float, float]]) -> list[Record]:
+        out = []
+        t_ns = self._start_ns + window * self._window_ns
+        for name, (cycles, seconds) in sums.items():
+            made = self._made.get(window, {}).get(name)
+            if made is None:
+                self.counters["late_tasks"] += 1
+                continue
+            band, observed = made.bands[SERVICE], cycles / seconds
+            residual = math.log(observed / band.mean)
+            server = self.servers[name]
+            server.residuals.add(residual)
+            out.append(residual_record(name, SERVICE, t_ns, band, observed, residual / server.sd_log))
+            self._baseline.add(name, SERVICE, observed, window * self.window_s)
+        return out
+
+    # --- belief -------------------------------------------------------------------------------
+
+    def beliefs(self, now_ns: int) -> list[Record]:
+        """The state as records: mean and variance of every parameter that is learned."""
+        out = []
+
+        def state(target: str, name: str, mean: float, variance: float) -> None:
+            fields: dict[str, Value] = {"mean": mean, "variance": variance}
+            out.append(Record(now_ns, "belief", {"target": target, "state": name}, fields))
+
+        for (place, direction), channel in self.channels.items():
+            if channel.windows:
+                state(place, f"snr_bias_{direction}_db", channel.bias.mean, channel.bias.variance)
+                fade = channel.attenuation
+                state(place, f"attenuation_{direction}_db", fade.mean, fade.variance)
+        for name in sorted(self._present):
+            belief = self.links[name]
+            if belief.windows:
+                state(name, "delay_bias_ms", belief.bias.mean, belief.bias.variance)
+        for name, server in self.servers.items():
+            if server.tasks:
+                factor = math.exp(server.factor_log.mean)
+                state(name, "service_factor", factor, factor**2 * server.factor_log.variance)
+        return out
+
+
+def _numbers(record: Record) -> dict[str, float]:
+    """The numeric fields of a record."""
+    return {name: float(value) for name, value in record.fields.items() if isinstance(value, int | float)}

@@ -1,0 +1,279 @@
+"""What is going on that was not foreseen: turns the alarms of all channels into events, and ends them.
+
+Holds the list of active events and the rules by which alarms join, wait for each other, are explained by
+an event that is already known, or are dismissed. The statistics are in the channels themselves.
+"""
+
+from __future__ import annotations
+
+from nodes.wire import Record
+from testbed.twin.attribution import (
+    ATTENUATION,
+    LINK_DOWN,
+    UNKNOWN,
+    Event,
+    LinkFall,
+    common_place,
+    link_down_event,
+    server_event,
+)
+from testbed.twin.detect import Alarm
+from testbed.twin.radio import SMALLEST_FADE_DB, Phase, RadioChannel
+from testbed.twin.servers import SMALLEST_CHANGE, ServerBelief
+from testbed.twin.watch import FloorWatch, LossWatch, SilenceWatch
+
+Channel = tuple[str, str]  # place, direction
+
+#: alarms whose onsets lie closer than this belong to one cause, s
+_TOGETHER_S = 2.0
+#: a share of the threshold at which a channel is taken along by another's alarm
+_TAKEN_ALONG = 0.5
+#: after a fade a link may still drain what it queued: no other alarm is believed for so long, s
+_AFTERMATH_S = 5.0
+_BACK_WINDOWS = 3
+#: windows without a report after which a faded channel is not waited for any more
+_FORGOTTEN_WINDOWS = 10
+
+
+class Events:
+    """Active events, and the fades that wait one window for others to join them."""
+
+    def __init__(self, window_s: float) -> None:
+        self.active: list[Event] = []
+        self._window_s = window_s
+        self._fading: dict[Channel, Alarm] = {}
+        self._fading_since = 0.0
+        self._unseen: dict[Channel, int] = {}
+        self._silent: dict[str, float] = {}
+        self._silent_since = 0.0
+        self._faded_until: dict[str, float] = {}
+
+    def find(self, kind: str, link_or_target: str) -> Event | None:
+        """The active event of a kind that names a target or a link."""
+        for event in self.active:
+            if event.kind == kind and (event.target == link_or_target or link_or_target in event.links):
+                return event
+        return None
+
+    def explains(self, place: str, channels: dict[Channel, RadioChannel], now_s: float) -> bool:
+        """Whether a fade at `place`, suspected, known or just over, may explain a link's behaviour."""
+        if now_s < self._faded_until.get(place, -1.0):
+            return True
+        for direction in ("up", "down"):
+            channel = channels.get((place, direction))
+            if channel is not None and (channel.phase is Phase.FADED or channel.cusum.level(-1) > 0.3):
+                return True
+        return False
+
+    # --- fades --------------------------------------------------------------------------------
+
+    def fades(
+        self,
+        alarms: dict[Channel, Alarm],
+        channels: dict[Channel, RadioChannel],
+        seen: set[Channel],
+        falls: list[LinkFall],
+        now_ns: int,
+        now_s: float,
+    ) -> list[Record]:
+        """Alarms of radio channels of one window -> detections and recoveries."""
+        for key, alarm in alarms.items():
+            if alarm.sign > 0:
+                self._risen(key, channels[key])
+            elif not self._join(key, alarm, channels):
+                if not self._fading:
+                    self._fading_since = now_s
+                self._fading[key] = alarm
+        records = []
+        if self._fading and now_s - self._fading_since > 0.5 * self._window_s:
+            records = self._conclude(channels, falls, now_ns, now_s)
+        return records + self._fades_over(channels, seen, now_ns, now_s)
+
+    def _risen(self, key: Channel, channel: RadioChannel) -> None:
+        """The SNR is better than believed: whatever was wrong before, this is the normal state now."""
+        self._fading.pop(key, None)
+        channel.dismiss()
+
+    def _join(self, key: Channel, alarm: Alarm, channels: dict[Channel, RadioChannel]) -> bool:
+        for event in self.active:
+            if event.kind != ATTENUATION:
+                continue
+            if key[0] in event.places or abs(alarm.onset_s - event.onset_s) <= _TOGETHER_S:
+                event.places.add(key[0])
+                channels[key].adopt()
+                return True
+        return False
+
+    def _conclude(
+        self, channels: dict[Channel, RadioChannel], falls: list[LinkFall], now_ns: int, now_s: float
+    ) -> list[Record]:
+        """One window after the first alarm: name the fade, or dismiss it as too small."""
+        alarms, self._fading = self._fading, {}
+        taken = dict(alarms)
+        onset_s = min(alarm.onset_s for alarm in alarms.values())
+        for key, channel in channels.items():
+            begun = channel.cusum.onset_s(-1)
+            if key not in taken and channel.phase is Phase.WATCHING and abs(begun - onset_s) <= _TOGETHER_S:
+                at_alarmed_place = any(key[0] == place for place, _ in alarms)
+                if channel.cusum.level(-1) >= (0.2 if at_alarmed_place else _TAKEN_ALONG):
+                    taken[key] = Alarm(-1, begun, channel.cusum.level(-1), 1.0)
+        small = [key for key in taken if channels[key].size()[0] < SMALLEST_FADE_DB]
+        for key in small:
+            if key in alarms:
+                channels[key].dismiss()
+            del taken[key]
+        if not taken:
+            return []
+        sizes = [channels[key].size() for key in taken]
+        strongest = max((a for k, a in alarms.items() if k in taken), key=lambda a: a.statistic, default=None)
+        strongest = strongest or next(iter(alarms.values()))
+        places = {place for place, _ in taken}
+        where, links = common_place(places, falls)
+        size = sum(s for s, _ in sizes) / len(sizes)
+        sd = sum(s * s for _, s in sizes) ** 0.5 / len(sizes)
+        event = Event(
+            ATTENUATION, where, where, min(a.onset_s for a in taken.values()), now_s, size, sd, "dB",
+            strongest.statistic, strongest.threshold, links, places,
+        )  # fmt: skip
+        for key in taken:
+            channels[key].adopt()
+        self.active.append(event)
+        return [event.record("detection", now_ns)]
+
+    def _fades_over(
+        self, channels: dict[Channel, RadioChannel], seen: set[Channel], now_ns: int, now_s: float
+    ) -> list[Record]:
+        records = []
+        for event in [e for e in self.active if e.kind == ATTENUATION]:
+            members = {
+                key: channel
+                for key, channel in channels.items()
+                if key[0] in event.places and channel.phase is Phase.FADED
+            }
+            for key in members:
+                self._unseen[key] = 0 if key in seen else self._unseen.get(key, 0) + 1
+            sizes = [c.attenuation.mean for key, c in members.items() if key in seen]
+            if sizes:
+                event.sizes.append(sum(sizes) / len(sizes))
+            if not all(c.over or self._unseen[key] > _FORGOTTEN_WINDOWS for key, c in members.items()):
+                continue
+            ended_s = max((c.ended_s for c in members.values() if c.over), default=now_s)
+            for key, channel in members.items():
+                channel.clear()
+                self._unseen.pop(key, None)
+            for place in event.places:
+                self._faded_until[place] = now_s + _AFTERMATH_S
+            self.active.remove(event)
+            if event.sizes:
+                event.size = sorted(event.sizes)[int(0.75 * (len(event.sizes) - 1))]
+            records.append(event.record("recovery", now_ns, ended_s=ended_s, recovered_s=now_s))
+        return records
+
+    # --- servers ------------------------------------------------------------------------------
+
+    def server(
+        self, name: str, place: str, belief: ServerBelief, alarm: Alarm | None, now_ns: int, now_s: float
+    ) -> list[Record]:
+        """A server's alarm, or its return to the old speed."""
+        if alarm is not None:
+            factor, sd = belief.size(alarm.onset_s)
+            if abs(factor - 1.0) < SMALLEST_CHANGE:
+                belief.factor_log.variance += 0.05**2
+                belief.cusum.reset()
+                return []
+            event = server_event(name, place, alarm, factor, sd, now_s)
+            belief.adopt(factor, sd)
+            self.active.append(event)
+            return [event.record("detection", now_ns)]
+        if not belief.over:
+            return []
+        belief.clear()
+        ended = [e for e in self.active if e.target == name]
+        self.active = [e for e in self.active if e.target != name]
+        return [
+            e.record("recovery", now_ns, ended_s=belief.ended_s, recovered_s=now_s) for e in ended
+        ]  # fmt: skip
+
+    # --- silent links -------------------------------------------------------------------------
+
+    def silence(
+        self, watches: dict[str, SilenceWatch], needed: int, now_ns: int, now_s: float
+    ) -> list[Record]:
+        """Links that fell silent for `needed` windows -> one event; links that came back."""
+        for link, watch in watches.items():
+            if not watch.down and watch.down_windows >= needed:
+                if not self._silent:
+                    self._silent_since = now_s
+                self._silent[link] = watch.onset_s
+        records = []
+        if self._silent and now_s - self._silent_since > 0.5 * self._window_s:
+            links = sorted(link for link in self._silent if watches[link].down_windows >= needed)
+            onset_s = min(self._silent.values())
+            self._silent = {}
+            if links:
+                windows = max(watches[link].down_windows for link in links)
+                event = link_down_event(links, onset_s, now_s, windows, needed, self._window_s)
+                self.active.append(event)
+                for link in links:
+                    watches[link].down = True
+                records.append(event.record("detection", now_ns))
+        for event in [e for e in self.active if e.kind == LINK_DOWN]:
+            members = [watches[link] for link in event.links if link in watches]
+            if all(watch.back_windows >= _BACK_WINDOWS for watch in members):
+                for watch in members:
+                    watch.down = False
+                ended_s = max((watch.ended_s for watch in members), default=now_s)
+                self.active.remove(event)
+                records.append(event.record("recovery", now_ns, ended_s=ended_s, recovered_s=now_s))
+        return records
+
+    # --- the rest -----------------------------------------------------------------------------
+
+    def unknown(
+        self,
+        link: str,
+        watch: FloorWatch | LossWatch,
+        alarm: Alarm | None,
+        unit: str,
+        now_ns: int,
+        now_s: float,
+    ) -> list[Record]:
+        """A link that delays or loses more than anything known explains, or does not any more."""
+        if alarm is not None and not watch.changed:
+            size, sd = watch.size()
+            watch.adopt()
+            known = [
+                e for e in self.active
+                if e.kind == UNKNOWN and e.unit == unit and abs(e.onset_s - alarm.onset_s) <= _TOGETHER_S
+                and set(e.target.split(">")) & set(link.split(">"))
+            ]  # fmt: skip
+            if known:
+                known[0].links.append(link)
+                return []
+            event = Event(
+                UNKNOWN, link, link, alarm.onset_s, now_s, size, sd, unit, alarm.statistic, alarm.threshold,
+                [link],
+            )  # fmt: skip
+            self.active.append(event)
+            return [event.record("detection", now_ns)]
+        back = watch.over if isinstance(watch, LossWatch) else watch.back_windows >= _BACK_WINDOWS
+        if not (watch.changed and back):
+            return []
+        watch.start_over()
+        records = []
+        for event in [e for e in self.active if e.kind == UNKNOWN and e.unit == unit and link in e.links]:
+            event.links.remove(link)
+            if not event.links:
+                self.active.remove(event)
+                event.links.append(link)
+                records.append(event.record("recovery", now_ns, recovered_s=now_s))
+        return records
+
+    def forget_link(self, link: str) -> None:
+        """The link is gone by plan: nothing can be said about it any more."""
+        self._silent.pop(link, None)
+        for event in list(self.active):
+            if event.kind in (LINK_DOWN, UNKNOWN) and link in event.links:
+                event.links.remove(link)
+                if not event.links:
+                    self.active.remove(event)

@@ -1,0 +1,204 @@
+"""Belief about one directed link: processing bias, load, and what packets wait for.
+
+The delay of a packet is nominal delay + bias + work / rate + jitter, where the work is the bits it finds
+before it plus its own. Bias and work are learned from observed hop delays; the work is kept as bits, so a
+change of rate carries over to the delays at once. Conditions (rate, geometry) come from `nominal`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from testbed.twin.detect import Whitener
+from testbed.twin.filters import Z90, ForgettingMean, Reservoir, ScalarKalman
+from testbed.twin.nominal import NominalLink
+
+#: bits of a packet nobody has seen yet: between a reading and a full fragment
+_TYPICAL_BITS = 4_800.0
+#: bits of the smallest packet: header and a few bytes
+_SMALLEST_BITS = 512.0
+#: packets of a window that enter the sample of work, so that it spans many windows
+_PER_WINDOW = 16
+#: a queue is never believed to let more through than this share of the rate
+_USABLE = 0.98
+#: points of the predicted distribution of single packets' delays
+PACKET_POINTS = 16
+_LEVELS = (np.arange(PACKET_POINTS) + 0.5) / PACKET_POINTS
+#: windows after which a residual's band is taken from residuals instead of from a prior
+_ENOUGH = 12
+
+
+@dataclass
+class Band:
+    """A prediction: mean, standard deviation, and the 90 % band of the observed value."""
+
+    mean: float
+    sd: float
+    low: float
+    high: float
+
+    def holds(self, observed: float) -> bool:
+        return self.low <= observed <= self.high
+
+
+class Forecast:
+    """Residuals of one quantity of one link: their persistence, scale and empirical band."""
+
+    def __init__(self, prior_sd: float, floor_sd: float) -> None:
+        self.noise = Whitener(prior_sd, floor_sd, memory=120, prior_weight=4)
+        self.past = Reservoir(64)
+
+    def band(self, mean: float, belief_sd: float, low: float = -math.inf) -> Band:
+        """The band around `mean`, which is moved by what persists of the last residual."""
+        mean = max(mean + self.noise.forecast(), low)
+        sd = math.sqrt(self.noise.sd**2 + belief_sd**2)
+        if self.past.count < _ENOUGH:
+            return Band(mean, sd, max(mean - Z90 * sd, low), mean + Z90 * sd)
+        return Band(
+            mean, sd, max(mean + self.past.quantile(0.05), low), mean + self.past.quantile(0.95)
+        )  # fmt: skip
+
+    def learn(self, residual: float, unforeseen: float) -> float:
+        """A residual of the mean without persistence, and of the whole forecast; returns it whitened."""
+        z = self.noise.innovation(residual)
+        self.noise.learn(residual)
+        self.past.add(unforeseen)
+        return z
+
+    def miss(self) -> None:
+        """A window without an observation."""
+        self.noise.skip()
+
+    def copy(self) -> Forecast:
+        other = Forecast(1.0, 0.0)
+        other.noise, other.past = self.noise.copy(), self.past.copy()
+        return other
+
+
+class LinkBelief:
+    """What is learned about one link, apart from its radio conditions."""
+
+    def __init__(self) -> None:
+        self.bias = ScalarKalman(0.0, sd=0.3, process_sd=0.005)
+        self.work = Reservoir(256)
+        self.work_mean = ForgettingMean(40, _TYPICAL_BITS)
+        self.load = ForgettingMean(40)
+        self.packets = ForgettingMean(40)
+        self.delay = Forecast(0.5, 0.005)
+        self.throughput = Forecast(20_000.0, 100.0)
+        self.lost = 0.0
+        self.sent = 0.0
+        self.windows = 0
+
+    def inherit(self) -> LinkBelief:
+        """The belief with which a link of the same design begins, such as after a handover."""
+        other = LinkBelief()
+        other.bias = self.bias.copy(extra_sd=0.05)
+        other.work, other.work_mean = self.work.copy(), self.work_mean.copy()
+        other.load, other.packets = self.load.copy(), self.packets.copy()
+        other.delay, other.throughput = self.delay.copy(), self.throughput.copy()
+        other.lost, other.sent = 0.2 * self.lost, 0.2 * self.sent
+        return other
+
+    # --- prediction ---------------------------------------------------------------------------
+
+    def expected_delay_ms(self, link: NominalLink) -> float:
+        """Mean delay of the packets of a window, before persistence."""
+        return link.delay_ms + self.bias.mean + self.work_mean.value / link.rate_bps * 1e3
+
+    def delay_band(self, link: NominalLink) -> Band:
+        """Mean delay of a window's packets, ms."""
+        return self.delay.band(self.expected_delay_ms(link), self.bias.sd, low=link.propagation_ms)
+
+    def packet_delays_ms(self, link: NominalLink) -> NDArray[np.float64]:
+        """Equally likely delays of single packets, ascending, shape (PACKET_POINTS,)."""
+        if self.work.count < 4:
+            work = -_TYPICAL_BITS * np.log1p(-_LEVELS)
+        else:
+            ordered = self.work.ordered()
+            position = np.clip(_LEVELS * (self.work.count + 1) - 1.0, 0.0, self.work.count - 1.0)
+            work = np.interp(position, np.arange(self.work.count), ordered)
+        return np.asarray(link.delay_ms + self.bias.mean + work / link.rate_bps * 1e3, dtype=np.float64)
+
+    def packet_band_ms(self, link: NominalLink) -> tuple[float, float]:
+        """Band that holds 90 % of single packets, ms."""
+        if self.work.count < _ENOUGH:
+            delays = self.packet_delays_ms(link)
+            return float(delays[0]), float(delays[-1])
+        base = link.delay_ms + self.bias.mean
+        low, high = self.work.quantile(0.05), self.work.quantile(0.95)
+        return base + low / link.rate_bps * 1e3, base + high / link.rate_bps * 1e3
+
+    def expected_throughput_bps(self, link: NominalLink) -> float:
+        return min(self.load.value, _USABLE * link.rate_bps)
+
+    def throughput_band(self, link: NominalLink) -> Band:
+        """Bits that complete the hop, per second: the forecast load, bounded by the capacity."""
+        band = self.throughput.band(self.expected_throughput_bps(link), 0.0, low=0.0)
+        band.mean, band.high = min(band.mean, link.rate_bps), min(band.high, link.rate_bps)
+        band.low = min(band.low, band.mean)
+        return band
+
+    def loss_band(self, link: NominalLink) -> Band:
+        """Share of packets lost by the radio: nominal at the believed SNR, corrected by what was counted."""
+        nominal = nominal_loss(link)
+        weight = 200.0
+        p = (weight * nominal + self.lost) / (weight + self.sent)
+        expected = max(self.packets.value, 1.0)
+        sd = math.sqrt(p * (1.0 - p) / expected + p / (weight + self.sent))
+        low, high = poisson_band(p * expected)
+        return Band(p, sd, low / expected, min(high / expected, 1.0))
+
+    # --- observation --------------------------------------------------------------------------
+
+    def observe_delays(self, link: NominalLink, samples: list[float], window_s: float) -> None:
+        """Hop delays of a window, ms: bias from their floor, work from all of them."""
+        ordered = sorted(samples)
+        floor, middle = ordered[0], ordered[len(ordered) // 2]
+        expected_floor = link.delay_ms + _SMALLEST_BITS / link.rate_bps * 1e3
+        offset = floor - expected_floor
+        # The floor can only lie too high: by queueing, or because no small packet came. Doubt grows with
+        # the spread above it, and is larger for a rise than for a fall.
+        doubt = 0.02 + 0.5 * (middle - floor) + (0.2 if len(ordered) < 3 else 0.0)
+        if offset > self.bias.mean:
+            doubt *= 3.0
+        self.bias.advance(window_s)
+        self.bias.update(offset, doubt)
+        base = link.delay_ms + self.bias.mean
+        step = max(len(samples) // _PER_WINDOW, 1)
+        for sample in samples[::step]:
+            self.work.add(max(sample - base, 0.0) * link.rate_bps / 1e3)
+        mean = sum(samples) / len(samples)
+        self.work_mean.add(max(mean - base, 0.0) * link.rate_bps / 1e3)
+
+    def observe_loss(self, lost: float, sent: float) -> None:
+        """Packets lost on the radio of those sent in a window; older counts fade."""
+        self.lost = 0.99 * self.lost + lost
+        self.sent = 0.99 * self.sent + sent
+
+
+def nominal_loss(link: NominalLink) -> float:
+    """Probability that a packet of typical size is lost: residual loss and frame errors."""
+    if link.frame_error <= 0.0 or link.frame_bits <= 0:
+        return link.loss
+    frames = math.ceil(_TYPICAL_BITS / link.frame_bits)
+    return 1.0 - (1.0 - link.loss) * (1.0 - link.frame_error) ** frames
+
+
+def poisson_band(mean: float) -> tuple[float, float]:
+    """5 % and 95 % quantiles of a Poisson count; Gaussian beyond a mean of 50."""
+    if mean > 50.0:
+        return max(mean - Z90 * math.sqrt(mean), 0.0), mean + Z90 * math.sqrt(mean)
+    term = total = math.exp(-mean)
+    count, low = 0, 0
+    while total < 0.95:
+        if total < 0.05:
+            low = count + 1
+        count += 1
+        term *= mean / count
+        total += term
+    return float(low), float(count)
