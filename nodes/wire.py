@@ -39,6 +39,8 @@ KIND_NAMES: Final = {
 
 #: flag: `sent_ns` is CLOCK_MONOTONIC of the host the channel runs on
 FLAG_HOST_CLOCK: Final = 1
+#: flag: a fragment of a reliable transfer (nodes.transfer); the receiver acknowledges it
+FLAG_RELIABLE: Final = 2
 
 _HEADER = struct.Struct("<HBBIIIQqQHHBBH")
 assert _HEADER.size == HEADER_BYTES
@@ -203,7 +205,7 @@ Message: TypeAlias = (
 )  # fmt: skip
 
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(Message)
+_decoder: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message)
 
 
 def encode(message: Message) -> bytes:

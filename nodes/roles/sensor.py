@@ -1,0 +1,153 @@
+"""An IoT sensor: publishes readings, and offloads compute tasks to edge servers in turn.
+
+Every instant, size and server follows from the seed and the node's id, so that a run repeats.
+Configuration: `reading_interval_s`, `reading_bytes`, `sink` (a node, readings as datagrams) or `broker`
+with `topic` (published there); `task_interval_s` (0: none), `task_kbytes`, `task_megacycles`, `servers`,
+`task_timeout_s`; `via` (a relay), `seed`.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from dataclasses import dataclass
+from random import Random
+
+from nodes import wire
+from nodes.node import ConfigError, Node, Timer
+from nodes.roles.base import Role
+from nodes.roles.topics import Publication, pack_publication
+from nodes.tasks import DONE, STATUS_NAMES, Task, pack_task, unpack_answer
+from nodes.transfer import Blob, Outcome
+from nodes.wire import Value
+
+
+@dataclass
+class _Offload:
+    """A task on its way or at the server."""
+
+    server: int
+    begun_ns: int
+    cycles: int
+    bytes: int
+    timeout: Timer
+    retransmissions: int = 0
+
+
+class Sensor(Role):
+    def __init__(self, node: Node) -> None:
+        super().__init__(node)
+        self._random = Random(f"{node.config.get('seed', 0)}/{node.id}")
+        self._reading_ns = int(self.number("reading_interval_s", 1.0) * 1e9)
+        self._reading_bytes = int(self.number("reading_bytes", 64, 0, wire.MAX_PACKET_BYTES - 128))
+        self._task_ns = int(self.number("task_interval_s", 0.0) * 1e9)
+        self._task_bytes = int(self.number("task_kbytes", 50.0, 0, 16_000) * 1000)
+        self._megacycles = self.pair("task_megacycles", (100.0, 1400.0))
+        self._timeout_ns = int(self.number("task_timeout_s", 30.0, 0.001) * 1e9)
+        self._via = self.port("via")
+        self._broker = self.port("broker")
+        self._topic = self.text("topic", "readings")
+        self._sink = self.port("sink")
+        self._servers = [node.port_of(name, "servers") for name in self.texts("servers")]
+        if self._reading_ns and not (self._sink or self._broker):
+            raise ConfigError(
+                f"{node.id}: readings need a sink or a broker (reading_interval_s = 0: no readings)"
+            )
+        if self._task_ns and not self._servers:
+            raise ConfigError(
+                f"{node.id}: task_interval_s is set, so servers must name at least one edge server"
+            )
+        self._turn = self._random.randrange(len(self._servers)) if self._servers else 0
+        self._offloads: dict[tuple[int, int], _Offload] = {}
+        self._timers: list[Timer] = []
+        self.readings = self.tasks = self.answers = self.failures = 0
+
+    def on_start(self) -> None:
+        # Random phases: sensors switched on at different moments do not send in step.
+        for interval_ns, action in (
+            (self._reading_ns, self._publish_reading),
+            (self._task_ns, self._send_task),
+        ):
+            phase = self._random.random()
+            if interval_ns:
+                first_ns = self.node.t0_ns + int(phase * interval_ns)
+                self._timers.append(self.node.every(first_ns, interval_ns, action))
+
+    def on_quiesce(self) -> None:
+        for timer in self._timers:
+            timer.cancel()
+
+    def on_blob(self, blob: Blob) -> None:
+        offload = self._offloads.get((blob.src, blob.tag))
+        answer = unpack_answer(blob.data) if blob.kind == wire.RESULT else None
+        if offload is None or answer is None:
+            self.misdirected += 1
+            return
+        self._finish((blob.src, blob.tag), "" if answer.status == DONE else STATUS_NAMES[answer.status])
+
+    def fields(self) -> dict[str, Value]:
+        return {"readings": self.readings, "tasks": self.tasks, "outstanding": len(self._offloads)}
+
+    def counters(self) -> dict[str, int]:
+        return super().counters() | {
+            "readings": self.readings,
+            "tasks": self.tasks,
+            "answers": self.answers,
+            "failures": self.failures,
+            "outstanding": len(self._offloads),
+        }
+
+    # --- readings ------------------------------------------------------------------------------
+
+    def _publish_reading(self) -> None:
+        now_ns = self.node.now_ns()
+        self.readings += 1
+        # A slow day-like wave with noise: something a user sees a shape in.
+        t_s = (now_ns - self.node.t0_ns) / 1e9
+        value = 20.0 + 5.0 * math.sin(t_s / 30.0) + self._random.gauss(0.0, 0.2)
+        body = struct.pack("<Id", self.readings & 0xFFFFFFFF, value)
+        body = body.ljust(self._reading_bytes, b"\0")[: self._reading_bytes]
+        if self._broker:
+            publication = Publication(self._topic, self.node.port, now_ns, body)
+            self.node.send(self._broker, pack_publication(publication), kind=wire.PUBLISH, via=self._via)
+        else:
+            self.node.send(self._sink, body, via=self._via)
+
+    # --- tasks ---------------------------------------------------------------------------------
+
+    def _send_task(self) -> None:
+        server = self._servers[self._turn % len(self._servers)]
+        self._turn += 1
+        self.tasks += 1
+        cycles = int(self._random.uniform(*self._megacycles) * 1e6)
+        data = self._random.randbytes(self._task_bytes)
+        now_ns = self.node.now_ns()
+        key = (server, self.node.next_tag())
+        timeout = self.node.at(now_ns + self._timeout_ns, lambda: self._finish(key, "timeout"))
+        self._offloads[key] = _Offload(server, now_ns, cycles, len(data), timeout)
+
+        def uploaded(outcome: Outcome) -> None:
+            if key in self._offloads:
+                self._offloads[key].retransmissions = outcome.retransmissions
+                if outcome.cause:
+                    self._finish(key, outcome.cause)
+
+        self.node.transfer(server, pack_task(Task(cycles, data)), wire.TASK, self._via, key[1], uploaded)
+
+    def _finish(self, key: tuple[int, int], cause: str) -> None:
+        offload = self._offloads.pop(key, None)
+        if offload is None:
+            return
+        offload.timeout.cancel()
+        self.answers += not cause
+        self.failures += bool(cause)
+        fields: dict[str, Value] = {
+            "latency_s": (self.node.now_ns() - offload.begun_ns) / 1e9,
+            "cycles": offload.cycles,
+            "bytes": offload.bytes,
+            "ok": not cause,
+            "retransmissions": offload.retransmissions,
+        }
+        if cause:
+            fields["cause"] = cause
+        self.node.record("offload", {"server": self.node.name_of(offload.server)}, fields)
