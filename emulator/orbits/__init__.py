@@ -1,0 +1,1 @@
+"""Where satellites and moving places are: elements, propagation between knots, frames."""

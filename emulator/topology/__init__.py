@@ -1,0 +1,1 @@
+"""Which links exist, and the way through them: access, inter-satellite links, routes."""

@@ -1,0 +1,20 @@
+"""Constants of nature and of the reference ellipsoid, SI unless the name says otherwise.
+
+No unit conversion library: names carry units, and this file holds the numbers they rest on.
+"""
+
+from __future__ import annotations
+
+#: exact, SI
+SPEED_OF_LIGHT_M_S = 299_792_458.0
+#: 10 log10 of the Boltzmann constant 1.380649e-23 J/K (exact, SI)
+BOLTZMANN_DBW_K_HZ = -228.59916717321767
+#: WGS-84 (NIMA TR8350.2): semi-major axis and flattening
+WGS84_A_M = 6_378_137.0
+WGS84_F = 1.0 / 298.257223563
+WGS84_E2 = WGS84_F * (2.0 - WGS84_F)
+#: mean Earth rotation rate, rad/s (IAU-82 sidereal time)
+EARTH_ROTATION_RAD_S = 7.292115146706979e-5
+SECONDS_PER_DAY = 86_400.0
+#: hops are weighed for routing with one packet of this size
+ROUTING_PACKET_BITS = 12_000.0

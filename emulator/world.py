@@ -1,0 +1,370 @@
+"""The world of a run: from places, orbits and radios to the link table at an instant.
+
+`World` is built once from a `WorldSpec` and asked for epochs in rising order of time. The same spec
+and the same times give the same tables. Which satellite serves whom follows from published elements
+alone; `Adjustments` change what links do, never which links are planned. No packet is seen here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emulator.errors import WorldError
+from emulator.geometry import clear_of_earth, elevation_deg, geodetic_from_ecef
+from emulator.orbits.elements import Element, elements_to_text, parse_elements, usable
+from emulator.orbits.ephemeris import Ephemeris
+from emulator.orbits.frames import RunClock
+from emulator.orbits.motion import Motion
+from emulator.orbits.shells import generate
+from emulator.radio.atmosphere import Atmosphere, cosecant
+from emulator.rows import Pairs, Profiles, Rows
+from emulator.spec import ConstellationSpec, Place, WorldSpec
+from emulator.table import ACCESS, FEEDER, FIXED, ISL, Adjustments, LinkTable
+from emulator.topology.access import Access
+from emulator.topology.isl import plus_grid
+from emulator.units import ROUTING_PACKET_BITS, SPEED_OF_LIGHT_M_S
+from emulator.weather import Weather
+
+__all__ = ["ACCESS", "FEEDER", "FIXED", "ISL", "Adjustments", "LinkTable", "World", "WorldError"]
+
+_NS_PER_M = 1e9 / SPEED_OF_LIGHT_M_S
+
+
+def satellites_of(spec: ConstellationSpec, clock: RunClock) -> list[Element]:
+    """The satellites that a constellation names, before it is known whether they can be propagated."""
+    sources = [bool(spec.elements), bool(spec.shells), spec.over_region is not None]
+    if sum(sources) > 1:
+        raise WorldError("constellation: give only one of elements, shells and over_region")
+    if spec.elements:
+        return parse_elements(spec.elements, spec.elements_format, source="constellation.elements")
+    return generate(spec, clock) if any(sources) else []
+
+
+def published_elements(spec: WorldSpec) -> str:
+    """The constellation as three-line elements: what an operator would publish, for whatever source."""
+    return elements_to_text(satellites_of(spec.constellation, RunClock(spec.start_utc)))
+
+
+class World:
+    """Link tables of a run.
+
+    `spec`: what is true and published; `adjustments`: hidden truth, or None. Raises `WorldError` with
+    one sentence when they do not fit together.
+    """
+
+    def __init__(self, spec: WorldSpec, adjustments: Adjustments | None = None) -> None:
+        self.spec = spec
+        self.adjustments = adjustments if adjustments is not None else Adjustments()
+        self.clock = RunClock(spec.start_utc)
+        satellites = satellites_of(spec.constellation, self.clock)
+        #: names of satellites that were left out because SGP4 cannot propagate them to this run
+        self.skipped: tuple[str, ...] = ()
+        if satellites:
+            ends = [self.clock.julian(0.0), self.clock.julian(spec.duration_s)]
+            satellites, skipped = usable(satellites, ends)
+            self.skipped = tuple(skipped)
+        self.satellites = tuple(name for name, _ in satellites)
+        #: the spec's places, then the satellites. A place on a satellite keeps its entry, but no link
+        #: touches it: `place_index` and `hosts` lead to the satellite itself
+        self.places = tuple(place.id for place in spec.places) + self.satellites
+        #: place index of the first satellite
+        self.first_satellite = len(spec.places)
+        self.place_index = {name: index for index, name in enumerate(self.places)}
+        self._check_places()
+        for place in spec.places:
+            if place.kind == "satellite":
+                self.place_index[place.id] = self._satellite_index(place)
+        self.hosts = np.array([self.place_index[place.id] for place in spec.places], dtype=np.int32)
+        self._aliases = np.flatnonzero(self.hosts != np.arange(len(self.hosts)))
+
+        self._profiles = Profiles(spec.constellation, spec.radios, spec.links)
+        self._ephemeris = Ephemeris([record for _, record in satellites], self.clock)
+        self._motion = Motion(list(spec.places))
+        self._isl = self._isl_pairs(satellites)
+        self._fixed = self._fixed_pairs()
+        hosting = [int(self.hosts[k]) - self.first_satellite for k in self._aliases]
+        self._access = Access(
+            spec.access,
+            list(spec.places),
+            hosting,
+            self._ephemeris,
+            self.clock.second_of_day,
+            relayed=spec.constellation.isl != "none",
+        )
+        atmosphere = Atmosphere()
+        self._zenith_gas_db = self._gases(atmosphere)
+        self._weather = Weather(list(spec.places), atmosphere)
+        atmosphere.save()
+        self._check_adjustments()
+        self._planned: Pairs = Pairs.of([])
+        self._rows: Rows | None = None
+        self._alive = np.zeros(0, dtype=bool)
+        self._position = np.full((len(self.places), 3), np.nan)
+        self._t_s = -math.inf
+
+    # --- what a caller asks ---------------------------------------------------------------------
+
+    def epoch(self, t_s: float) -> LinkTable:
+        """The link table at run time `t_s`, which must not be before that of the call before."""
+        if t_s < self._t_s:
+            raise ValueError(f"epochs go forward: {t_s} s asked after {self._t_s} s")
+        self._t_s = t_s
+        if self._access.advance(t_s) or self._rows is None:
+            self._plan()
+        used = self._move(t_s)
+        self._ephemeris.prepare(t_s)
+        rows = self._refresh_rows(t_s, used)
+        return self._table(t_s, rows)
+
+    def positions(self, t_s: float) -> NDArray[np.float64]:
+        """ECEF positions [places, 3] in m of all places at run time `t_s`, in any order of calls."""
+        motion = Motion(list(self.spec.places))
+        motion.move_to(t_s)
+        shift = self._shift_s()
+        result = np.concatenate([motion.position, self._ephemeris.positions(t_s, shift_s=shift)])
+        result[self._aliases] = result[self.hosts[self._aliases]]
+        return result
+
+    def geodetic(self, t_s: float, index: int) -> tuple[float, float, float]:
+        """(latitude deg, longitude deg, altitude m) of one place at run time `t_s`."""
+        latitude, longitude, altitude = geodetic_from_ecef(self._one_position(t_s, index))
+        return float(latitude), float(longitude), float(altitude)
+
+    # --- set-up ---------------------------------------------------------------------------------
+
+    def _check_places(self) -> None:
+        radios = {radio.name for radio in self.spec.radios}
+        if len(radios) < len(self.spec.radios):
+            raise WorldError("radios: two have the same name")
+        if len(self.place_index) < len(self.places):
+            twice = next(name for k, name in enumerate(self.places) if name in self.places[:k])
+            raise WorldError(f"place {twice!r}: the name is used twice (places and satellites share names)")
+        for place in self.spec.places:
+            if place.kind not in ("ground", "aerial", "satellite"):
+                raise WorldError(
+                    f"place {place.id!r}: kind is {place.kind!r}, allowed: ground, aerial, satellite"
+                )
+            if place.access not in ("terminal", "gateway", "none"):
+                raise WorldError(
+                    f"place {place.id!r}: access is {place.access!r}, allowed: terminal, gateway, none"
+                )
+            if place.radio and place.radio not in radios:
+                raise WorldError(f"place {place.id!r}: no radio {place.radio!r}{_hint(radios)}")
+            if place.access != "none" and (place.kind == "satellite" or not place.radio):
+                raise WorldError(
+                    f"place {place.id!r}: access is {place.access!r}, which needs a radio and a place on "
+                    "the ground or in the air"
+                )
+            if place.access != "none" and not self.satellites:
+                raise WorldError(
+                    f"place {place.id!r}: access is {place.access!r}, but there is no constellation"
+                )
+
+    def _satellite_index(self, place: Place) -> int:
+        if place.satellite not in self.satellites:
+            left_out = " (it cannot be propagated to this run)" if place.satellite in self.skipped else ""
+            raise WorldError(
+                f"place {place.id!r}: no satellite {place.satellite!r}{left_out}{_hint(self.satellites)}"
+            )
+        return self.first_satellite + self.satellites.index(place.satellite)
+
+    def _isl_pairs(self, satellites: list[Element]) -> Pairs:
+        kind = self.spec.constellation.isl
+        if kind not in ("none", "plus-grid"):
+            raise WorldError(f"constellation.isl is {kind!r}, allowed: none, plus-grid")
+        ends = plus_grid(satellites) if kind == "plus-grid" else np.zeros((0, 2), dtype=np.int32)
+        same = np.full(len(ends), Profiles.isl, dtype=np.int32)
+        first = self.first_satellite
+        return Pairs(
+            np.full(len(ends), ISL, dtype=np.uint8), ends[:, 0] + first, ends[:, 1] + first, same, same
+        )
+
+    def _fixed_pairs(self) -> Pairs:
+        rows: list[tuple[int, int, int, int, int]] = []
+        radios = {radio.name for radio in self.spec.radios}
+        for index, link in enumerate(self.spec.links):
+            for end in (link.a, link.b):
+                if end not in self.place_index:
+                    ids = [place.id for place in self.spec.places]
+                    raise WorldError(f"link {link.a} - {link.b}: no place {end!r}{_hint(ids)}")
+            if link.radio and link.radio not in radios:
+                raise WorldError(f"link {link.a} - {link.b}: no radio {link.radio!r}{_hint(radios)}")
+            a, b = self.place_index[link.a], self.place_index[link.b]
+            if a == b:
+                raise WorldError(f"link {link.a} - {link.b}: both ends are the same place")
+            if any({a, b} == {row[1], row[2]} for row in rows):
+                raise WorldError(f"link {link.a} - {link.b}: given twice")
+            rows.append((FIXED, a, b, *self._profiles.of_link(index)))
+        return Pairs.of(rows)
+
+    def _gases(self, atmosphere: Atmosphere) -> NDArray[np.float64]:
+        """[spec places, profiles] zenith attenuation in dB, for the radios that places use upwards."""
+        result = np.zeros((len(self.spec.places), len(self._profiles.columns["table"])))
+        radios = {radio.name: radio for radio in self.spec.radios}
+        for index, place in enumerate(self.spec.places):
+            if place.access == "none" or not radios[place.radio].weather:
+                continue
+            up = self._profiles.of_radio(place.radio)
+            result[index, up] = atmosphere.zenith_gas_db(place, radios[place.radio].up_frequency_ghz)
+            result[index, up + 1] = atmosphere.zenith_gas_db(place, radios[place.radio].down_frequency_ghz)
+        return result
+
+    def _check_adjustments(self) -> None:
+        a = self.adjustments
+        for links in (a.link_down, a.extra_delay_ms, a.extra_loss, a.rate_factor):
+            for end in (end for link in links for end in link):
+                if end not in self.place_index:
+                    raise WorldError(f"adjustments: no place {end!r}")
+        for name in a.along_track_km:
+            if name not in self.satellites:
+                raise WorldError(f"adjustments: no satellite {name!r}{_hint(self.satellites)}")
+
+    # --- an epoch -------------------------------------------------------------------------------
+
+    def _plan(self) -> None:
+        """The pairs that exist until the next decision, before any of them sets."""
+        choice = self._access.choice
+        first = self.first_satellite
+        rows: list[tuple[int, int, int, int, int]] = []
+        for place, satellite in choice.serving.items():
+            if satellite >= 0:
+                up = self._profiles.of_radio(self.spec.places[place].radio)
+                rows.append((ACCESS, place, first + satellite, up, up + 1))
+        for place, satellite in choice.feeders:
+            up = self._profiles.of_radio(self.spec.places[place].radio)
+            rows.append((FEEDER, place, first + satellite, up, up + 1))
+        sky = Pairs.of(rows)
+        self._sky_pairs = sky
+        self._least_deg = np.array([self.spec.places[p].min_elevation_deg for p in sky.a], dtype=np.float64)
+        self._planned = Pairs.joined(sky, self._isl, self._fixed)
+        ends = np.concatenate([self._planned.a, self._planned.b])
+        satellites = np.unique(ends[ends >= first]) - first
+        self._used = satellites.astype(np.int32)
+        self._serving = {
+            self.spec.places[place].id: self.satellites[satellite] if satellite >= 0 else ""
+            for place, satellite in choice.serving.items()
+        }
+        self._alive = np.zeros(0, dtype=bool)
+
+    def _shift_s(self) -> NDArray[np.float64] | None:
+        """Seconds by which satellites run ahead of their elements, None when none does."""
+        ahead = self.adjustments.along_track_km
+        if not any(ahead.values()):
+            return None
+        shift = np.zeros(len(self.satellites))
+        for name, km in ahead.items():
+            index = self.place_index[name] - self.first_satellite
+            shift[index] = km / self._ephemeris.speed_km_s(index)
+        return shift
+
+    def _move(self, t_s: float) -> NDArray[np.float64]:
+        """Bring `_position` to `t_s`; returns the published positions [m, 3] of the satellites used."""
+        self._motion.move_to(t_s)
+        self._position[: self.first_satellite] = self._motion.position
+        published = self._ephemeris.positions(t_s, self._used)
+        shift = self._shift_s()
+        true = published if shift is None else self._ephemeris.positions(t_s, self._used, shift)
+        self._position[self.first_satellite + self._used] = true
+        return published
+
+    def _refresh_rows(self, t_s: float, published: NDArray[np.float64]) -> Rows:
+        """The rows for the pairs that are there now; made anew only when one came or went."""
+        sky, first = self._sky_pairs, self.first_satellite
+        satellites = published[np.searchsorted(self._used, sky.b - first)]
+        high = elevation_deg(self._motion.position[sky.a], self._motion.axes[sky.a, 2], satellites)
+        isl = clear_of_earth(self._position[self._isl.a], self._position[self._isl.b])
+        # a hair below the least elevation is still there: decisions were taken on the exact figure
+        alive = np.concatenate([high >= self._least_deg - 1e-6, isl, np.ones(len(self._fixed.a), dtype=bool)])
+        if self._rows is None or not np.array_equal(alive, self._alive):
+            self._alive = alive
+            self._rows = Rows(
+                self._planned.where(alive),
+                self._profiles,
+                self._zenith_gas_db,
+                self.hosts,
+                len(self.places),
+                self._rows,
+            )
+        return self._rows
+
+    def _table(self, t_s: float, rows: Rows) -> LinkTable:
+        pairs, a = rows.pairs, self.adjustments
+        count = len(rows.src)
+        ray = self._position[pairs.b] - self._position[pairs.a]
+        range_m = np.repeat(np.sqrt(np.einsum("ij,ij->i", ray, ray)), 2)
+        delay_ns = rows.columns["fixed_ns"].copy()
+        if a.processing_bias:
+            for name, factor in a.processing_bias.items():
+                delay_ns[rows.radio_index == self._profiles.radio_number(name)] *= factor
+        delay_ns[rows.flies] += range_m[rows.flies] * _NS_PER_M
+        range_m[~rows.flies] = np.nan
+
+        rate = rows.columns["rate_bps"].copy()
+        snr, attenuation, elevation = (np.full(count, np.nan) for _ in range(3))
+        error = np.zeros(count)
+        modcod = np.full(count, -1, dtype=np.int16)
+        if len(rows.radio):
+            pair = rows.radio_pair
+            owner = pairs.a[pair]
+            high = elevation_deg(
+                self._motion.position[owner], self._motion.axes[owner, 2], self._position[pairs.b[pair]]
+            )
+            excess = rows.zenith_db * cosecant(high)
+            excess += self._weather.extra_db(a.attenuation_db, t_s, rows, range_m[rows.radio], high)
+            further = self._weather.by_place(a.implementation_loss_bias_db, rows)
+            snr[rows.radio], rate[rows.radio], error[rows.radio] = rows.radio_state(
+                range_m[rows.radio], excess, further
+            )
+            attenuation[rows.radio], elevation[rows.radio] = excess, high
+            modcod[rows.radio] = rows.current
+        loss = rows.base_loss.copy()
+        up = np.ones(count, dtype=bool)
+        for link in a.link_down:
+            up[self._rows_of([link], rows)] = False
+        for link, milliseconds in a.extra_delay_ms.items():
+            delay_ns[self._rows_of([link], rows)] += milliseconds * 1e6
+        for link, probability in a.extra_loss.items():
+            at = self._rows_of([link], rows)
+            loss[at] = 1.0 - (1.0 - loss[at]) * (1.0 - probability)
+        for link, factor in a.rate_factor.items():
+            rate[self._rows_of([link], rows)] *= factor
+
+        with np.errstate(divide="ignore"):
+            weight = np.where(up & (rate > 0.0), delay_ns + ROUTING_PACKET_BITS * 1e9 / rate, np.inf)
+        next_hop = rows.routes.next_hops(weight)
+        next_hop[self._aliases] = next_hop[self.hosts[self._aliases]]
+        return LinkTable(
+            t_s, rows.src, rows.dst, rows.kind, up, rate, np.rint(delay_ns).astype(np.int64),
+            rows.jitter_ns, loss, error, rows.frame_bits, rows.queue_packets, rows.queue_bytes, snr,
+            attenuation, range_m, elevation, modcod, next_hop, dict(self._serving),
+        )  # fmt: skip
+
+    def _rows_of(self, links: Iterable[tuple[str, str]], rows: Rows) -> list[int]:
+        """Rows of named directed links; links that are not there now have none."""
+        index = self.place_index
+        found = (rows.row(index.get(src, -1), index.get(dst, -1)) for src, dst in links)
+        return [row for row in found if row >= 0]
+
+    def _one_position(self, t_s: float, index: int) -> NDArray[np.float64]:
+        index = int(self.hosts[index]) if index < len(self.hosts) else index
+        satellite = index - self.first_satellite
+        if satellite >= 0:
+            wanted = np.array([satellite], dtype=np.int32)
+            position: NDArray[np.float64] = self._ephemeris.positions(t_s, wanted, self._shift_s())[0]
+            return position
+        motion = Motion([self.spec.places[index]])
+        motion.move_to(t_s)
+        return np.asarray(motion.position[0])
+
+
+def _hint(names: Iterable[str]) -> str:
+    """The names there are, when they are few enough to help."""
+    known = sorted(names)
+    if not known:
+        return ", there are none"
+    shown = ", ".join(known[:6])
+    return f", there is {shown}" if len(known) <= 6 else f", there are {len(known)}: {shown}, ..."
