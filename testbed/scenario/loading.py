@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Sequence
+from datetime import date, time
 from pathlib import Path
 from typing import Any
 
@@ -109,11 +110,15 @@ def apply_set(document: dict[str, Any], change: str, origin: Origin) -> None:
 
 
 def _value(text: str, change: str) -> Any:
+    if not text:
+        return ""
     try:
-        return tomllib.loads(f"value = {text}")["value"]
+        value = tomllib.loads(f"value = {text}")["value"]
+        # Times are text in a scenario; only there TOML's own would need quotes.
+        return text if isinstance(value, date | time) else value
     except tomllib.TOMLDecodeError as error:
         # A bare word is text; what begins like a TOML value but is not one is a mistake.
-        if not text or text[0] in "\"'[{" or "\n" in text:
+        if text[0] in "\"'[{" or "\n" in text:
             raise ScenarioError(f'--set "{change}": the value is not TOML: {error}') from None
         return text
 
@@ -150,7 +155,7 @@ def _resolve_elements(document: dict[str, Any], path: Path, origin: Origin) -> N
         return
     key = "constellation.elements"
     base = path.parent
-    if origin.of(key) != origin.file:
+    if origin.is_option(key):
         # On the command line the path is relative to where the command runs, and the file takes the
         # place of whatever source the scenario has.
         base = Path()

@@ -54,6 +54,7 @@ class Origin:
 
     def __init__(self, file: str) -> None:
         self.file = file
+        #: key -> option that gave it
         self._options: dict[str, str] = {}
 
     def note(self, key: str, option: str) -> None:
@@ -61,11 +62,17 @@ class Origin:
         self._options[key] = option
 
     def of(self, key: str) -> str:
-        """The option that gave the key, or the file."""
+        """The option that gave the key, or a key below it; else the file, and the options beside it."""
         for given, option in self._options.items():
-            if key == given or key.startswith(given + "."):
+            if key == given or key.startswith(given + ".") or given.startswith(key + "."):
                 return option
-        return self.file
+        if not self._options:
+            return self.file
+        return f"{self.file} (with {', '.join(f'{o} {key}' for key, o in self._options.items())})"
+
+    def is_option(self, key: str) -> bool:
+        """Whether an option gave exactly this key."""
+        return key in self._options
 
 
 def sentence(
