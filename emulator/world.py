@@ -13,6 +13,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
+from emulator import checks
 from emulator.errors import WorldError
 from emulator.geometry import clear_of_earth, elevation_deg, geodetic_from_ecef
 from emulator.orbits.elements import Element, elements_to_text, parse_elements, usable
@@ -22,7 +23,7 @@ from emulator.orbits.motion import Motion
 from emulator.orbits.shells import generate
 from emulator.radio.atmosphere import Atmosphere, cosecant
 from emulator.rows import Pairs, Profiles, Rows
-from emulator.spec import ConstellationSpec, Place, WorldSpec
+from emulator.spec import ConstellationSpec, WorldSpec
 from emulator.table import ACCESS, FEEDER, FIXED, ISL, Adjustments, LinkTable
 from emulator.topology.access import Access
 from emulator.topology.isl import plus_grid
@@ -74,10 +75,12 @@ class World:
         #: place index of the first satellite
         self.first_satellite = len(spec.places)
         self.place_index = {name: index for index, name in enumerate(self.places)}
-        self._check_places()
+        checks.places(spec, self.places, self.satellites, self.skipped)
         for place in spec.places:
             if place.kind == "satellite":
-                self.place_index[place.id] = self._satellite_index(place)
+                self.place_index[place.id] = self.place_index[place.satellite]
+        checks.links(spec, self.place_index)
+        checks.adjustments(self.adjustments, self.place_index, self.satellites)
         self.hosts = np.array([self.place_index[place.id] for place in spec.places], dtype=np.int32)
         self._aliases = np.flatnonzero(self.hosts != np.arange(len(self.hosts)))
 
@@ -99,7 +102,6 @@ class World:
         self._zenith_gas_db = self._gases(atmosphere)
         self._weather = Weather(list(spec.places), atmosphere)
         atmosphere.save()
-        self._check_adjustments()
         self._planned: Pairs = Pairs.of([])
         self._rows: Rows | None = None
         self._alive = np.zeros(0, dtype=bool)
@@ -136,42 +138,6 @@ class World:
 
     # --- set-up ---------------------------------------------------------------------------------
 
-    def _check_places(self) -> None:
-        radios = {radio.name for radio in self.spec.radios}
-        if len(radios) < len(self.spec.radios):
-            raise WorldError("radios: two have the same name")
-        if len(self.place_index) < len(self.places):
-            twice = next(name for k, name in enumerate(self.places) if name in self.places[:k])
-            raise WorldError(f"place {twice!r}: the name is used twice (places and satellites share names)")
-        for place in self.spec.places:
-            if place.kind not in ("ground", "aerial", "satellite"):
-                raise WorldError(
-                    f"place {place.id!r}: kind is {place.kind!r}, allowed: ground, aerial, satellite"
-                )
-            if place.access not in ("terminal", "gateway", "none"):
-                raise WorldError(
-                    f"place {place.id!r}: access is {place.access!r}, allowed: terminal, gateway, none"
-                )
-            if place.radio and place.radio not in radios:
-                raise WorldError(f"place {place.id!r}: no radio {place.radio!r}{_hint(radios)}")
-            if place.access != "none" and (place.kind == "satellite" or not place.radio):
-                raise WorldError(
-                    f"place {place.id!r}: access is {place.access!r}, which needs a radio and a place on "
-                    "the ground or in the air"
-                )
-            if place.access != "none" and not self.satellites:
-                raise WorldError(
-                    f"place {place.id!r}: access is {place.access!r}, but there is no constellation"
-                )
-
-    def _satellite_index(self, place: Place) -> int:
-        if place.satellite not in self.satellites:
-            left_out = " (it cannot be propagated to this run)" if place.satellite in self.skipped else ""
-            raise WorldError(
-                f"place {place.id!r}: no satellite {place.satellite!r}{left_out}{_hint(self.satellites)}"
-            )
-        return self.first_satellite + self.satellites.index(place.satellite)
-
     def _isl_pairs(self, satellites: list[Element]) -> Pairs:
         kind = self.spec.constellation.isl
         if kind not in ("none", "plus-grid"):
@@ -184,22 +150,8 @@ class World:
         )
 
     def _fixed_pairs(self) -> Pairs:
-        rows: list[tuple[int, int, int, int, int]] = []
-        radios = {radio.name for radio in self.spec.radios}
-        for index, link in enumerate(self.spec.links):
-            for end in (link.a, link.b):
-                if end not in self.place_index:
-                    ids = [place.id for place in self.spec.places]
-                    raise WorldError(f"link {link.a} - {link.b}: no place {end!r}{_hint(ids)}")
-            if link.radio and link.radio not in radios:
-                raise WorldError(f"link {link.a} - {link.b}: no radio {link.radio!r}{_hint(radios)}")
-            a, b = self.place_index[link.a], self.place_index[link.b]
-            if a == b:
-                raise WorldError(f"link {link.a} - {link.b}: both ends are the same place")
-            if any({a, b} == {row[1], row[2]} for row in rows):
-                raise WorldError(f"link {link.a} - {link.b}: given twice")
-            rows.append((FIXED, a, b, *self._profiles.of_link(index)))
-        return Pairs.of(rows)
+        ends = ((self.place_index[link.a], self.place_index[link.b]) for link in self.spec.links)
+        return Pairs.of([(FIXED, a, b, *self._profiles.of_link(k)) for k, (a, b) in enumerate(ends)])
 
     def _gases(self, atmosphere: Atmosphere) -> NDArray[np.float64]:
         """[spec places, profiles] zenith attenuation in dB, for the radios that places use upwards."""
@@ -212,16 +164,6 @@ class World:
             result[index, up] = atmosphere.zenith_gas_db(place, radios[place.radio].up_frequency_ghz)
             result[index, up + 1] = atmosphere.zenith_gas_db(place, radios[place.radio].down_frequency_ghz)
         return result
-
-    def _check_adjustments(self) -> None:
-        a = self.adjustments
-        for links in (a.link_down, a.extra_delay_ms, a.extra_loss, a.rate_factor):
-            for end in (end for link in links for end in link):
-                if end not in self.place_index:
-                    raise WorldError(f"adjustments: no place {end!r}")
-        for name in a.along_track_km:
-            if name not in self.satellites:
-                raise WorldError(f"adjustments: no satellite {name!r}{_hint(self.satellites)}")
 
     # --- an epoch -------------------------------------------------------------------------------
 
@@ -359,12 +301,3 @@ class World:
         motion = Motion([self.spec.places[index]])
         motion.move_to(t_s)
         return np.asarray(motion.position[0])
-
-
-def _hint(names: Iterable[str]) -> str:
-    """The names there are, when they are few enough to help."""
-    known = sorted(names)
-    if not known:
-        return ", there are none"
-    shown = ", ".join(known[:6])
-    return f", there is {shown}" if len(known) <= 6 else f", there are {len(known)}: {shown}, ..."

@@ -1,0 +1,95 @@
+"""Whether a world's parts fit together: names that must exist, kinds that are known.
+
+Ranges of single values belong to whoever reads them; here is what needs the whole to be seen. Every
+function raises `WorldError` with one sentence that says what is allowed.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+
+from emulator.errors import WorldError
+from emulator.spec import Place, WorldSpec
+from emulator.table import Adjustments
+
+_KINDS = ("ground", "aerial", "satellite")
+_ACCESS = ("terminal", "gateway", "none")
+
+
+def places(
+    spec: WorldSpec, names: tuple[str, ...], satellites: Collection[str], skipped: Collection[str]
+) -> None:
+    """Places against radios and satellites; `names`: of all places, satellites included."""
+    radios = {radio.name for radio in spec.radios}
+    if len(radios) < len(spec.radios):
+        raise WorldError("radios: two have the same name")
+    for name, count in Counter(names).items():
+        if count > 1:
+            raise WorldError(f"place {name!r}: the name is used twice (places and satellites share names)")
+    known = set(satellites)
+    for place in spec.places:
+        _one_place(place, radios, known)
+        if place.kind == "satellite" and place.satellite not in known:
+            left_out = " (it cannot be propagated to this run)" if place.satellite in skipped else ""
+            raise WorldError(
+                f"place {place.id!r}: no satellite {place.satellite!r}{left_out}{hint(satellites)}"
+            )
+
+
+def _one_place(place: Place, radios: set[str], satellites: set[str]) -> None:
+    if place.kind not in _KINDS:
+        raise WorldError(f"place {place.id!r}: kind is {place.kind!r}, allowed: {', '.join(_KINDS)}")
+    if place.access not in _ACCESS:
+        raise WorldError(f"place {place.id!r}: access is {place.access!r}, allowed: {', '.join(_ACCESS)}")
+    if place.radio and place.radio not in radios:
+        raise WorldError(f"place {place.id!r}: no radio {place.radio!r}{hint(radios)}")
+    if place.access == "none":
+        return
+    if place.kind == "satellite" or not place.radio:
+        raise WorldError(
+            f"place {place.id!r}: access is {place.access!r}, which needs a radio and a place on the "
+            "ground or in the air"
+        )
+    if not satellites:
+        raise WorldError(f"place {place.id!r}: access is {place.access!r}, but there is no constellation")
+
+
+def links(spec: WorldSpec, place_index: Mapping[str, int]) -> None:
+    """Fixed links against places and radios."""
+    radios = {radio.name for radio in spec.radios}
+    given: set[frozenset[int]] = set()
+    for link in spec.links:
+        what = f"link {link.a} - {link.b}"
+        for end in (link.a, link.b):
+            if end not in place_index:
+                raise WorldError(f"{what}: no place {end!r}{hint(place.id for place in spec.places)}")
+        if link.radio and link.radio not in radios:
+            raise WorldError(f"{what}: no radio {link.radio!r}{hint(radios)}")
+        ends = frozenset((place_index[link.a], place_index[link.b]))
+        if len(ends) == 1:
+            raise WorldError(f"{what}: both ends are the same place")
+        if ends in given:
+            raise WorldError(f"{what}: given twice (a link has both directions)")
+        given.add(ends)
+
+
+def adjustments(given: Adjustments, place_index: Mapping[str, int], satellites: Collection[str]) -> None:
+    """Names that adjustments use at the start. Names added later and unknown are passed over."""
+    for table in (given.link_down, given.extra_delay_ms, given.extra_loss, given.rate_factor):
+        for end in (end for link in table for end in link):
+            if end not in place_index:
+                raise WorldError(f"adjustments: no place {end!r}")
+    known = set(satellites)
+    for name in given.along_track_km:
+        if name not in known:
+            raise WorldError(f"adjustments: no satellite {name!r}{hint(satellites)}")
+
+
+def hint(names: Iterable[str]) -> str:
+    """The names there are, when they are few enough to help."""
+    known = sorted(names)
+    if not known:
+        return ", there are none"
+    shown = ", ".join(known[:6])
+    return f", there is {shown}" if len(known) <= 6 else f", there are {len(known)}: {shown}, ..."
