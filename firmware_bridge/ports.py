@@ -135,7 +135,7 @@ def _why(error: BaseException) -> str:
         return "may not be opened by this user (on Debian the group dialout may)"
     if number in (errno.EAGAIN, errno.EBUSY) or "exclusively lock" in text:
         return "is in use by another program"
-    if number == errno.ENOTTY or "not a terminal" in text.lower():
+    if number == errno.ENOTTY or "inappropriate ioctl" in text.lower():
         return "is not a serial device"
     if number == errno.ECONNREFUSED or "refused" in text.lower():
         return "refuses the connection: nothing listens there"
