@@ -158,8 +158,6 @@ def _nodes(scenario: Scenario) -> Iterator[Finding]:
                 yield f"{key}.task_megacycles", node.task_megacycles, "[low, high]"
             if node.task_interval_s > 0 and not node.servers:
                 yield f"{key}.servers", [], "given when task_interval_s is more than 0"
-            if node.broker and not node.topic:
-                yield f"{key}.topic", "", "given with a broker"
             if node.broker and node.sink:
                 yield f"{key}.sink", node.sink, "empty beside a broker"
         reads = isinstance(node, n.SensorNode | n.MicrocontrollerNode) and node.reading_interval_s > 0

@@ -44,7 +44,7 @@ class SensorNode(_Node, _Readings):
         default=0.0, ge=0, le=86_400, description="time between tasks; 0: no tasks"
     )
     task_kbytes: float = Field(
-        default=50.0, gt=0, le=10_000, description="input of a task, kilobytes (1000 B)"
+        default=50.0, gt=0, le=16_000, description="input of a task, kilobytes (1000 B)"
     )
     task_megacycles: list[_Megacycles] = Field(
         default=[100.0, 1400.0],
@@ -57,7 +57,9 @@ class SensorNode(_Node, _Readings):
     )
     servers: list[str] = Field(default=[], description="edge nodes that take the tasks, in turn")
     broker: str = Field(default="", description="broker node to publish the readings to, instead of a sink")
-    topic: str = Field(default="", max_length=120, description="topic they are published under")
+    topic: str = Field(
+        default="readings", min_length=1, max_length=120, description="topic they are published under"
+    )
 
 
 class EdgeNode(_Node):
@@ -81,6 +83,9 @@ class GatewayNode(_Node):
     role: Literal["gateway"] = Field(description="what it does")
     broker: str = Field(default="", description="broker node to subscribe at; empty: none")
     topics: list[str] = Field(default=[], description="topics to subscribe to")
+    subscribe_interval_s: float = Field(
+        default=5.0, ge=0.1, le=3600, description="time between renewals: a subscription may get lost"
+    )
 
 
 class RelayNode(_Node):
@@ -105,12 +110,16 @@ class ProbeNode(_Node):
 
     role: Literal["probe"] = Field(description="what it does")
     target: str = Field(description="node that is measured against")
-    ping_interval_s: float = Field(default=0.1, gt=0, le=3600, description="time between pings")
-    ping_bytes: int = Field(
-        default=16, ge=0, le=1_200, description="payload of a ping, without the 48 B header"
+    via: str = Field(default="", description="relay node all its traffic goes through; empty: none")
+    ping_interval_s: float = Field(default=1.0, ge=0, le=3600, description="time between pings; 0: none")
+    ping_bytes: int = Field(default=64, ge=8, le=1_200, description="payload of a ping, without the header")
+    ping_timeout_s: float = Field(
+        default=2.0, gt=0, le=600, description="a ping not answered by then is lost"
     )
-    bulk_kbytes: float = Field(default=0.0, ge=0, le=100_000, description="size of a bulk transfer; 0: none")
-    bulk_interval_s: float = Field(default=10.0, gt=0, le=86_400, description="time between bulk transfers")
+    bulk_interval_s: float = Field(
+        default=0.0, ge=0, le=86_400, description="time between bulk transfers; 0: none"
+    )
+    bulk_kbytes: float = Field(default=100.0, gt=0, le=16_000, description="size of a bulk transfer")
 
 
 class MicrocontrollerNode(_Node, _Readings):

@@ -1,0 +1,71 @@
+"""Benchmarks: one module each, found by its name, all with the same shape of result.
+
+A benchmark module has `run() -> Figures`. Its figures carry their unit in the key; `limits` holds, for
+some of them, the value they should keep, and `at_least` names those for which more is better.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from dataclasses import dataclass, field
+from typing import Any
+
+from testbed.errors import BadInput
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What a benchmark measured. `ratios` compares figures of the same run with each other."""
+
+    bench: str
+    figures: dict[str, float]
+    limits: dict[str, float] = field(default_factory=dict)
+    ratios: dict[str, float] = field(default_factory=dict)
+    #: keys of `limits` that are lower bounds; the others are upper bounds
+    at_least: frozenset[str] = frozenset()
+
+    def holds(self, key: str) -> bool:
+        """Whether a figure or ratio keeps its limit; true when it has none."""
+        if key not in self.limits:
+            return True
+        value, limit = {**self.figures, **self.ratios}[key], self.limits[key]
+        return value >= limit if key in self.at_least else value <= limit
+
+    def as_dict(self) -> dict[str, Any]:
+        """`{"bench", "figures", "limits", "ratios"}`."""
+        return {
+            "bench": self.bench,
+            "figures": self.figures,
+            "limits": self.limits,
+            "ratios": self.ratios,
+        }
+
+
+def known() -> list[str]:
+    """Names of the benchmarks there are."""
+    return sorted(module.name for module in pkgutil.iter_modules(__path__) if module.name[0] != "_")
+
+
+def run_bench(name: str) -> tuple[Any, bool]:
+    """Run one benchmark, or `all`, printing its figures; (content for --json, whether limits hold)."""
+    names = known() if name == "all" else [name]
+    unknown = [wanted for wanted in names if wanted not in known()]
+    if unknown:
+        raise BadInput(f"bench {unknown[0]}: no such benchmark; there are {', '.join(known()) or 'none'}")
+    results = [_run(wanted) for wanted in names]
+    holds = all(result.holds(key) for result in results for key in result.limits)
+    content = [result.as_dict() for result in results]
+    return (content if name == "all" else content[0]), holds
+
+
+def _run(name: str) -> Figures:
+    result: Figures = importlib.import_module(f"{__name__}.{name}").run()
+    print(name)
+    for key, value in {**result.figures, **result.ratios}.items():
+        limit = ""
+        if key in result.limits:
+            side = "at least" if key in result.at_least else "at most"
+            limit = f"{side} {result.limits[key]:g}: {'holds' if result.holds(key) else 'MISSED'}"
+        print(f"  {key:<32}{value:>14.6g}  {limit}")
+    return result

@@ -1,0 +1,103 @@
+"""The command line: exit statuses, one sentence for what is wrong, and --json for what is printed."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from testbed.scenario import json_schema
+
+DESIGNED = {"run", "report", "replay", "bench", "export", "influx", "node", "bridge", "dashboards"} | {
+    "doctor", "schema", "scenarios",
+}  # fmt: skip
+
+
+def _testbed(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", "from testbed.cli import main; main()", *arguments],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "COLUMNS": "100", "NO_COLOR": "1", **environment},
+    )
+
+
+def test_every_command_has_a_name_of_the_contract() -> None:
+    commands = _testbed("--help").stdout.split("Commands")[1]
+    listed = {line.split()[1] for line in commands.splitlines() if line.startswith("│ ")}
+    assert listed >= DESIGNED
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["run", "laptop", "--set", "run.seeds=1"], '--set: unknown key run.seeds; did you mean "seed"?'),
+        (["run", "laptop", "--duration", "1"], "--duration: run.duration_s is 1.0, but must be at least 5"),
+        (["run", "/no/such.toml"], "/no/such.toml: no such file"),
+        (["run"], "Missing argument 'SCENARIO'"),
+        (["run", "laptop", "--seed", "x"], "Invalid value for '--seed'"),
+        (["report", "/no/such/run"], "/no/such/run"),
+        (["export", "/no/such/run", "--to", "csv"], "/no/such/run: there is no such run folder"),
+        (["influx", "sync", "/no/such/run"], "/no/such/run: there is no such run folder"),
+        (["influx", "setup", "--url", "here"], "'here' is not an address"),
+        (["bench", "nothing"], "bench nothing: no such benchmark"),
+        (["bridge", "--connect", "tcp://127.0.0.1:1"], "name at least one port"),
+        (["bridge", "a", "b", "--id", "x", "--connect", "tcp://127.0.0.1:1"], "once for each of 2 ports"),
+        (["schema", "--json", "/proc/none/x.json"], "--json /proc/none/x.json: cannot be written"),
+    ],
+)  # fmt: skip
+def test_bad_input_is_one_sentence_and_status_2(arguments: list[str], sentence: str) -> None:
+    result = _testbed(*arguments)
+    assert result.returncode == 2, result.stderr
+    assert sentence in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_missing_server_is_an_environment_problem() -> None:
+    result = _testbed("influx", "setup", "--url", "http://127.0.0.1:9")
+    assert result.returncode == 3
+    assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("module", ["node", "bridge"])
+def test_a_node_is_handed_to_the_light_module(module: str) -> None:
+    arguments = ["--id", "x", "--connect", "nowhere"]
+    result = _testbed(
+        module, *(["port", *arguments] if module == "bridge" else ["--role", "sensor", *arguments])
+    )
+    assert result.returncode == 2
+    assert "--connect" in result.stderr
+
+
+def test_json_writes_what_is_printed(tmp_path: Path) -> None:
+    printed = _testbed("schema", "--json", str(tmp_path / "new" / "schema.json")).stdout
+    assert json.loads(printed) == json.loads((tmp_path / "new" / "schema.json").read_text()) == json_schema()
+
+
+def test_scenarios_are_listed_with_what_they_are_about(tmp_path: Path) -> None:
+    result = _testbed("scenarios", "--json", str(tmp_path / "list.json"))
+    assert result.returncode == 0
+    content = json.loads((tmp_path / "list.json").read_text())
+    assert [entry["name"] for entry in content] == ["iot-direct", "laptop", "starlink"]
+    assert all(entry["about"] in result.stdout for entry in content)
+
+
+def test_the_doctor_names_what_is_missing_and_how_to_get_it(tmp_path: Path) -> None:
+    well = _testbed("doctor", "--json", str(tmp_path / "doctor.json"))
+    assert well.returncode == 0, well.stdout
+    assert {"Python", "libzmq", "real-time priority", "TUN interfaces"} <= {
+        finding["subject"] for finding in json.loads((tmp_path / "doctor.json").read_text())
+    }
+    ill = _testbed("doctor", NUMBA_DISABLE_JIT="1")
+    assert ill.returncode == 3
+    assert "-> unset NUMBA_DISABLE_JIT" in ill.stdout
+
+
+def test_a_reader_that_leaves_early_sees_no_traceback() -> None:
+    program = f"{sys.executable} -c 'from testbed.cli import main; main()' schema | head -n 1"
+    result = subprocess.run(["bash", "-c", program], capture_output=True, text=True)
+    assert (result.stdout, result.stderr) == ("{\n", "")
