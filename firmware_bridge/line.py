@@ -86,6 +86,7 @@ class Line:
         if self._thread.is_alive():
             # An attempt to open a remote port may still be waiting for its answer; it is left to itself.
             self._thread.join(1.0)
+        os.close(self._wake_in)
 
     def take(self) -> list[Happening]:
         """What happened since the last call, in order."""
@@ -127,7 +128,7 @@ class Line:
             text = self._read_on(port)
             with self._port_lock:
                 self._port = None
-                port.close()
+            port.close()
             self._vanished = identity
             if not self._ending:
                 self._tell(Gone(time.monotonic_ns(), text))
@@ -173,12 +174,15 @@ class Line:
         if not path.startswith("/dev/pts/"):
             return None
         with suppress(OSError):
-            link = os.lstat(self.settings.url)
-            return path, link.st_ino, link.st_mtime_ns
-        return None
+            if os.path.islink(self.settings.url):
+                link = os.lstat(self.settings.url)
+                return path, link.st_ino, link.st_mtime_ns
+        return path, 0, 0
 
     def _refuse_a_reused_pty(self) -> None:
         # A pty never comes back, but the kernel soon gives its number to another terminal, which is nobody's
         # to write to. Only a link made since may be followed.
         if self._vanished is not None and self._identity() == self._vanished:
-            raise PortError(f"port {self.settings.url} still names the pty that is gone")
+            raise PortError(
+                f"port {self.settings.url} still names the pty that is gone (only a link can return)"
+            )

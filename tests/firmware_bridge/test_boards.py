@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 import time
 from collections.abc import Callable
@@ -11,6 +12,8 @@ from typing import Any
 import pytest
 
 from firmware_bridge import line, messages
+from firmware_bridge.boards.model import ModelSettings
+from firmware_bridge.boards.pty_model import PtyModel
 from firmware_bridge.commands import CommandEnd
 from firmware_bridge.messages import Status
 from firmware_bridge.session import MIN_EXCHANGES, Greeted, Reading
@@ -129,6 +132,33 @@ def test_a_link_that_still_names_the_dead_pty_is_not_followed(pty_rung: Any, ben
     pty_rung.unplug()
     on.until(lambda: on.happenings[-1:] and isinstance(on.happenings[-1], line.Unavailable), "a refusal")
     assert "still names the pty that is gone" in on.happenings[-1].text
+
+
+def test_garbage_from_the_device_is_counted_and_the_next_frame_understood(bench: MakeBench) -> None:
+    board = PtyModel(ModelSettings(interval_ms=0))
+    on = bench(board.path)
+
+    def served(condition: Callable[[], Any]) -> Callable[[], Any]:
+        return lambda: (board.step(0.0), condition())[1]
+
+    on.until(served(lambda: on.of(Greeted)), "a HELLO")
+    os.write(board._master, b"boot loader v7\r\n\x00" + b"\xff" * 700 + b"\x00")
+    on.session.commands.add("report_status", 0)
+    on.until(served(lambda: on.of(Status)), "a status")
+    assert on.session.damaged == 2
+    assert on.session.counters.lost_up == 0
+    board.close()
+
+
+def test_a_pty_named_directly_is_not_opened_again(bench: MakeBench) -> None:
+    board = PtyModel(ModelSettings())
+    on = bench(board.path)
+    on.until(lambda: (board.step(0.0), on.of(Greeted))[1], "a HELLO")
+    board.close()
+    another = PtyModel(ModelSettings())  # most likely of the same number
+    on.until(lambda: (another.step(0.0), isinstance(on.happenings[-1], line.Unavailable))[1], "a refusal")
+    assert len(on.of(Greeted)) == 1
+    another.close()
 
 
 def test_a_paced_board_sends_no_faster_than_its_baud_rate(pty_rung: Any, bench: MakeBench) -> None:
