@@ -1,0 +1,107 @@
+"""The books of a run: whatever entered the channel was delivered, dropped by name, or is still inside.
+
+Compares counters that were kept apart from each other (per link, in total, at the nodes); it repairs
+nothing and forgives nothing, because a sum that is off by one packet means that a packet was lost unseen.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+#: fates that are not a drop
+_NOT_DROPS = ("forwarded", "delivered")
+
+
+def conservation(info: dict[str, Any]) -> dict[str, Any]:
+    """The report's `conservation` from the content of run.json.
+
+    `balanced` is True only if every link, the channel's totals and the nodes' own counters agree exactly.
+    """
+    channel = info.get("channel") or {}
+    counters = channel.get("counters") or {}
+    if "ingress" not in counters:
+        return {
+            "balanced": False,
+            "text": "the channel left no counters, so nothing can be balanced",
+            "total": None,
+            "links": {},
+            "nodes": _nodes(info, None),
+        }
+    total = _total(counters)
+    links = {name: _link(row) for name, row in (channel.get("links") or {}).items()}
+    nodes = _nodes(info, total["ingress"])
+    wrong_links = [name for name, row in links.items() if row["difference"] != 0]
+    faults = []
+    if channel.get("final") is False:
+        faults.append("the channel ended before its last count, so its figures are those of a moment before")
+    if total["difference"]:
+        faults.append(f"{total['difference']:+,d} packets in total")
+    if wrong_links:
+        faults.append(f"{len(wrong_links)} link(s) do not balance ({', '.join(wrong_links[:4])})")
+    if not nodes["agrees"]:
+        faults.append(nodes["text"])
+    text = "; ".join(faults) if faults else f"{total['ingress']:,} packets accounted for, none missing"
+    return {"balanced": not faults, "text": text, "total": total, "links": links, "nodes": nodes}
+
+
+def _total(counters: dict[str, Any]) -> dict[str, Any]:
+    fates = counters.get("fates") or {}
+    dropped = {name: int(n) for name, n in fates.items() if name not in _NOT_DROPS and n}
+    ingress, delivered = int(counters["ingress"]), int(counters.get("delivered", 0))
+    in_flight = int(counters.get("in_flight", 0))
+    return {
+        "ingress": ingress,
+        "delivered": delivered,
+        "dropped": dropped,
+        "in_flight": in_flight,
+        "difference": ingress - delivered - sum(dropped.values()) - in_flight,
+    }
+
+
+def _link(row: dict[str, Any]) -> dict[str, Any]:
+    drops = {name: int(n) for name, n in (row.get("drops") or {}).items() if n}
+    entered, left = int(row.get("packets_in", 0)), int(row.get("packets_out", 0))
+    in_flight = int(row.get("in_flight", 0))
+    return {
+        "packets_in": entered,
+        "packets_out": left,
+        "dropped": drops,
+        "in_flight": in_flight,
+        "difference": entered - left - sum(drops.values()) - in_flight,
+    }
+
+
+def _nodes(info: dict[str, Any], ingress: int | None) -> dict[str, Any]:
+    """Packets the nodes counted as sent, against those that entered the channel.
+
+    Nodes that did not finish take their last count with them: what they sent is then a remainder, which
+    must not be less than their last heartbeat said.
+    """
+    counted = remembered = 0
+    unknown = []
+    for name, node in (info.get("nodes") or {}).items():
+        sent = node.get("sent")
+        if node.get("status") == "finished" and isinstance(sent, int):
+            counted += sent
+        elif name in (info.get("ports") or {name: 0}):
+            unknown.append(name)
+            remembered += sent if isinstance(sent, int) else 0
+    row: dict[str, Any] = {
+        "sent_by_finished": counted,
+        "sent_by_others_at_least": remembered,
+        "others": unknown,
+    }
+    if ingress is None:
+        return row | {"agrees": False, "difference": None, "text": "nothing to compare the nodes with"}
+    difference = ingress - counted
+    row["difference"] = difference
+    if not unknown:
+        agrees = difference == 0
+        text = f"nodes sent {counted:,}, {ingress:,} entered the channel"
+    else:
+        agrees = difference >= remembered
+        text = (
+            f"finished nodes sent {counted:,} of the {ingress:,} packets that entered; {difference:,} are "
+            f"those of {', '.join(unknown)}, whose last heartbeat said {remembered:,}"
+        )
+    return row | {"agrees": agrees, "text": text}

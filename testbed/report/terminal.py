@@ -1,0 +1,142 @@
+"""The summary in a terminal: one screen that says whether the run can be trusted and what it showed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+_MARKS = {True: ("holds", "green"), False: ("FAILS", "bold red"), None: ("void", "yellow")}
+#: quantity of a prediction: its name in a table, the unit shown, and the factor to it
+QUANTITIES = {
+    "delay_ms": ("hop delay", "ms", 1.0),
+    "loss": ("loss", "", 1.0),
+    "throughput_bps": ("throughput", "Mbit/s", 1e-6),
+    "snr_db": ("SNR", "dB", 1.0),
+    "service_rate_hz": ("service rate", "GHz", 1e-9),
+}
+
+
+def show(document: dict[str, Any], folder: str, console: Console) -> None:
+    """Prints the summary of a report.json to `console`."""
+    run = document["run"]
+    good = all(v["holds"] for v in document["verdicts"])
+    bad = any(v["holds"] is False for v in document["verdicts"])
+    style = "bold green" if good else ("bold red" if bad else "bold yellow")
+    console.print(Text(f"{run['id']}  ", style="bold").append(run["headline"], style=style))
+    for problem in document["problems"]:
+        console.print(Text(f"  note: {problem}", style="yellow"))
+    console.print(_verdicts(document))
+    console.print(_facts(document))
+    if document["twin"]["deviations"] or document["twin"]["detections"]:
+        console.print(_detections(document["twin"]))
+    fidelity = _fidelity(document["twin"])
+    if fidelity.row_count:
+        console.print(fidelity)
+    console.print(Text(f"report: {folder}/report.html", style="bold"), soft_wrap=True)
+
+
+def number(value: Any, digits: int = 3) -> str:
+    """A number in at most `digits` significant digits, a dash for nothing; text as it is."""
+    if value is None:
+        return "–"
+    if isinstance(value, bool | str):
+        return str(value)
+    if isinstance(value, list):
+        return " to ".join(number(item, digits) for item in value)
+    if isinstance(value, int) or abs(value) >= 10**digits:
+        return f"{value:,.0f}"
+    return f"{value:.{digits}g}"
+
+
+def _verdicts(document: dict[str, Any]) -> Table:
+    table = Table.grid(padding=(0, 2))
+    for verdict in document["verdicts"]:
+        word, style = _MARKS[verdict["holds"]]
+        table.add_row(
+            Text(f"  {word}", style=style), verdict["name"].replace("_", " "), Text(verdict["text"])
+        )
+    return table
+
+
+def _facts(document: dict[str, Any]) -> Table:
+    table = Table.grid(padding=(0, 2))
+    total = document["conservation"]["total"]
+    if total is not None:
+        drops = ", ".join(f"{name.replace('_', ' ')} {n:,}" for name, n in total["dropped"].items()) or "none"
+        table.add_row(
+            Text("  packets", style="dim"),
+            Text(
+                f"{total['ingress']:,} in = {total['delivered']:,} delivered + "
+                f"{sum(total['dropped'].values()):,} dropped ({drops}) + {total['in_flight']:,} in flight"
+            ),
+        )
+    for key, label in (("lateness_us", "lateness"), ("delay_error_us", "delay error")):
+        figures = document["injection"][key]
+        if figures:
+            row = ", ".join(f"{name} {number(figures.get(name))}" for name in ("p50", "p99", "p999", "max"))
+            table.add_row(Text(f"  {label}", style="dim"), f"{row} us")
+    first = document["run"].get("first_packet_s")
+    if first is not None:
+        table.add_row(Text("  first packet", style="dim"), f"{first:.1f} s after the command")
+    return table
+
+
+def _detections(twin: dict[str, Any]) -> Table:
+    table = Table.grid(padding=(0, 2))
+    for index, real in enumerate(twin["deviations"]):
+        found = next((d for d in twin["detections"] if d["matches"] == index), None)
+        end = "end" if real["end_s"] is None else f"{real['end_s']:.1f} s"
+        said = Text("not detected", style="red")
+        if found is not None:
+            said = Text(
+                f"{found['kind']} at {place_of(found)}, {real['delay_s']:.1f} s later, {size_of(found)}"
+            )
+        subject = Text(f"  {real['deviation']} at {real['target']}", style="dim")
+        table.add_row(subject, f"{real['start_s']:.1f} s to {end}:", said)
+    for found in (d for d in twin["detections"] if d["matches"] is None):
+        said = Text(f"{found['kind']} at {place_of(found)}, {size_of(found)}", style="red")
+        table.add_row(Text("  nothing", style="dim"), f"at {found['detected_s']:.1f} s:", said)
+    return table
+
+
+def place_of(found: dict[str, Any]) -> str:
+    """What a detection names as its cause: a place, a node or a link."""
+    return str(found["target"] or found["where"])
+
+
+def size_of(found: dict[str, Any]) -> str:
+    """The size of a detected deviation with its uncertainty and unit."""
+    if found["size"] is None:
+        return "–"
+    spread = "" if found["size_sd"] is None else f" ± {number(found['size_sd'], 2)}"
+    unit = "" if found["unit"] in (None, "ratio") else f" {found['unit']}"
+    return f"{number(found['size'])}{spread}{unit}"
+
+
+def _fidelity(twin: dict[str, Any]) -> Table:
+    from testbed.report.belief import overall
+
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("  predicted")
+    for column in ("windows", "error", "NRMSE", "KS", "W1", "in 90%", "skill", "/prop."):
+        table.add_column(column, justify="right")
+    for quantity, (label, unit, scale) in QUANTITIES.items():
+        row = overall(twin["fidelity"], quantity)
+        if not row["n"]:
+            continue
+        picp = row["picp90"]
+        table.add_row(
+            f"  {label}",
+            f"{row['n']:,}",
+            f"{number(row['mae'] * scale, 2)} {unit}".strip() if row["mae"] is not None else "–",
+            number(row["nrmse"], 2),
+            number(row["ks"], 2),
+            number(row["w1"] * scale, 2) if row["w1"] is not None else "–",
+            "–" if picp is None else f"{picp:.0%}",
+            number(row["skill_constant"], 2),
+            number(row["skill_propagation"], 2),
+        )
+    return table

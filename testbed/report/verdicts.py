@@ -1,0 +1,161 @@
+"""The verdicts of a run: one sentence each, with the figure and the bound it is held against.
+
+A verdict holds, fails, or is void: void when the run cannot answer the question (the emulator itself
+was too late, the twin died, too little was observed), and then the reason stands in its place.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+LATENESS_P99_US = 100.0
+DETECTION_S = 5.0
+#: a band that covers this share of what happens is neither blind nor meaningless; nominal is 0.90
+PICP_BOUNDS = (0.75, 0.98)
+OVERRUN_SHARE = 0.01
+#: a prediction is due each window; after this much silence before the end the twin counts as gone
+TWIN_SILENCE_S = 3.0
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """`holds` is None when the verdict is void."""
+
+    name: str
+    holds: bool | None
+    figure: Any
+    bound: Any
+    text: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """The verdict as it stands in report.json."""
+        return asdict(self)
+
+
+def judge(report: dict[str, Any]) -> list[Verdict]:
+    """Every verdict of a report whose other sections are complete."""
+    about_run = [_run_completed(report), _all_nodes_finished(report), _conservation(report)]
+    lateness = _injection_lateness(report)
+    twin = [_twin_alive(report)]
+    reason = ""
+    if not lateness.holds:
+        reason = f"void: the emulator itself was too late to judge a twin by it ({lateness.text})"
+    elif not twin[0].holds:
+        reason = f"void: {twin[0].text}"
+    elif not report["run"].get("observations"):
+        reason = "void: nothing was observed"
+    judged = [
+        *_deviations_detected(report),
+        _no_false_detection(report),
+        _twin_skill(report),
+        _twin_band(report),
+    ]
+    if reason:
+        judged = [Verdict(v.name, None, v.figure, v.bound, reason) for v in judged]
+    return [*about_run, lateness, _epochs_on_time(report), *twin, *judged]
+
+
+def _run_completed(report: dict[str, Any]) -> Verdict:
+    run = report["run"]
+    status = run.get("status") or "unknown"
+    lasted, planned = run.get("duration_s") or 0.0, run.get("planned_duration_s")
+    text = f"ran {lasted:.1f} s" + (f" of {planned:.0f} s planned" if planned else "") + f", status {status}"
+    return Verdict("run_completed", status == "completed", status, "completed", text)
+
+
+def _all_nodes_finished(report: dict[str, Any]) -> Verdict:
+    nodes = report["nodes"]
+    lost = {name: n.get("status") or "unknown" for name, n in nodes.items() if n.get("status") != "finished"}
+    if not nodes:
+        return Verdict("all_nodes_finished", False, 0, 0, "no node is noted in run.json")
+    text = f"all {len(nodes)} finished" if not lost else ", ".join(f"{k}: {v}" for k, v in lost.items())
+    return Verdict("all_nodes_finished", not lost, len(lost), 0, text)
+
+
+def _conservation(report: dict[str, Any]) -> Verdict:
+    books = report["conservation"]
+    total = books["total"]
+    figure = None
+    if total is not None:
+        figure = abs(total["difference"]) + sum(abs(row["difference"]) for row in books["links"].values())
+    return Verdict("conservation", books["balanced"], figure, 0, books["text"])
+
+
+def _injection_lateness(report: dict[str, Any]) -> Verdict:
+    injection = report["injection"]
+    p99 = (injection["lateness_us"] or {}).get("p99")
+    if p99 is None:
+        return Verdict("injection_lateness", False, None, LATENESS_P99_US, "the channel recorded no lateness")
+    mode = injection.get("scheduling") or "unknown scheduling"
+    text = f"p99 {p99:.3g} us, bound {LATENESS_P99_US:.0f} us, {mode}"
+    return Verdict("injection_lateness", p99 <= LATENESS_P99_US, p99, LATENESS_P99_US, text)
+
+
+def _epochs_on_time(report: dict[str, Any]) -> Verdict:
+    epochs = report["injection"].get("epochs") or {}
+    count, overruns = epochs.get("count"), epochs.get("overruns", 0)
+    if not count:
+        return Verdict("epochs_on_time", False, None, OVERRUN_SHARE, "no epoch of the link table is noted")
+    if epochs.get("failure"):
+        return Verdict("epochs_on_time", False, None, OVERRUN_SHARE, f"the epochs ended: {epochs['failure']}")
+    share = overruns / count
+    text = f"{overruns} of {count} link-table epochs overran"
+    return Verdict("epochs_on_time", share <= OVERRUN_SHARE, share, OVERRUN_SHARE, text)
+
+
+def _twin_alive(report: dict[str, Any]) -> Verdict:
+    twin, lasted = report["twin"], report["run"].get("duration_s") or 0.0
+    last = twin["last_prediction_s"]
+    status = (report["nodes"].get(twin["node"]) or {}).get("status", "finished")
+    if last is None:
+        return Verdict(
+            "twin_alive", False, None, lasted, f"the twin predicted nothing (its process: {status})"
+        )
+    silent = lasted - last
+    if status != "finished":
+        text = f"the twin's process {status}; it last predicted at {last:.1f} s of {lasted:.1f} s"
+    else:
+        text = f"predicted up to {last:.1f} s of {lasted:.1f} s"
+    return Verdict("twin_alive", status == "finished" and silent <= TWIN_SILENCE_S, last, lasted, text)
+
+
+def _deviations_detected(report: dict[str, Any]) -> list[Verdict]:
+    """Absent when nothing was to be detected, or when what there was began too late to be judged."""
+    lasted = report["run"].get("duration_s") or 0.0
+    due = [d for d in report["twin"]["deviations"] if d["detected"] or d["start_s"] + DETECTION_S <= lasted]
+    if not due:
+        return []
+    missed = [d for d in due if not d["detected"]]
+    delays = [d["delay_s"] for d in due if d["detected"] and d["delay_s"] is not None]
+    text = ", ".join(
+        f"{d['deviation']} at {d['target']} "
+        + (f"after {d['delay_s']:.1f} s" if d["detected"] and d["delay_s"] is not None else "NOT detected")
+        for d in due
+    )
+    return [Verdict("deviations_detected", not missed, max(delays, default=None), DETECTION_S, text)]
+
+
+def _no_false_detection(report: dict[str, Any]) -> Verdict:
+    false = [d for d in report["twin"]["detections"] if d["matches"] is None]
+    text = "none" if not false else ", ".join(
+        f"{d['kind']} at {d['target'] or d['where']}, {d['detected_s']:.1f} s" for d in false
+    )  # fmt: skip
+    return Verdict("no_false_detection", not false, len(false), 0, text)
+
+
+def _twin_skill(report: dict[str, Any]) -> Verdict:
+    skill = report["twin"]["delay"].get("skill_constant")
+    if skill is None:
+        return Verdict("twin_skill", None, None, 0.0, "void: too few windows to score the delay prediction")
+    text = f"hop delay predicted with skill {skill:.2f} over the constant baseline"
+    return Verdict("twin_skill", skill > 0.0, skill, 0.0, text)
+
+
+def _twin_band(report: dict[str, Any]) -> Verdict:
+    picp = report["twin"]["delay"].get("picp90")
+    low, high = PICP_BOUNDS
+    if picp is None:
+        return Verdict("twin_band", None, None, [low, high], "void: too few windows to count")
+    text = f"{picp:.1%} of the window means lay in the 90 % band, allowed {low:.0%} to {high:.0%}"
+    return Verdict("twin_band", low <= picp <= high, picp, [low, high], text)
