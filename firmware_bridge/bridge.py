@@ -53,7 +53,7 @@ class Microcontroller(Role):
         if "reading_interval_s" in config:
             self._interval_ms = round(self.number("reading_interval_s", 1.0, 0.0, 86_400.0) * 1_000)
         if "reading_bytes" in config:
-            self._reading_bytes = round(self.number("reading_bytes", 16, 8, messages.MAX_PAYLOAD_BYTES))
+            self._reading_bytes = round(self.number("reading_bytes", 16, 1, messages.MAX_PAYLOAD_BYTES))
         self.session = Session()
         self._line = Line(settings, lambda: call(self._take))
         self._pacer = Pacer(pace_baud, burst_bytes=64)

@@ -31,7 +31,7 @@ from firmware_bridge.messages import (
 )
 
 FIRMWARE_VERSION: Final = (1, 0, 0)
-#: temperature in 0.01 degrees Celsius, battery in mV, readings since boot; then padding
+#: temperature in 0.01 degrees Celsius, battery in mV, readings since boot; cut or padded to size
 READING: Final = struct.Struct(">hHI")
 MAX_INTERVAL_MS: Final = 24 * 3600 * 1000
 _INFO: Final = 6  # syslog level
@@ -54,7 +54,7 @@ class ModelSettings:
         for name, low, high in (
             ("apid", 1, messages.MAX_APID),
             ("interval_ms", 0, MAX_INTERVAL_MS),
-            ("reading_bytes", READING.size, messages.MAX_PAYLOAD_BYTES),
+            ("reading_bytes", 1, messages.MAX_PAYLOAD_BYTES),
             ("clock_offset_us", 0, 1 << 62),
             ("clock_drift_ppm", -100_000, 100_000),
             ("buffer_bytes", 256, 65_535),
@@ -177,7 +177,7 @@ class Model:
             else:
                 result = messages.BAD_ARGUMENT
         elif command.command == messages.SET_READING_BYTES:
-            if READING.size <= command.argument <= messages.MAX_PAYLOAD_BYTES:
+            if 1 <= command.argument <= messages.MAX_PAYLOAD_BYTES:
                 self.reading_bytes = command.argument
             else:
                 result = messages.BAD_ARGUMENT
@@ -207,7 +207,7 @@ class Model:
             battery_mv = 3_700 - self._readings // 1_000 % 500
             body = READING.pack(round(self._temperature_c * 100), battery_mv, self._readings)
             self._readings += 1
-            payload = body + bytes(self.reading_bytes - READING.size)
+            payload = body[: self.reading_bytes].ljust(self.reading_bytes, b"\x00")
             if not self._send(Data(messages.READINGS_FLOW, self._readings - 1, payload)):
                 self._readings_dropped += 1
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -183,7 +184,7 @@ def test_after_quiesce_nothing_new_enters_the_network(stand: Stand, sink: Sink, 
             3,
             "nobody answered at tcp://127.0.0.1:1: is the testbed running?",
         ),
-        (["model", "--reading-bytes", "900"], 2, "reading_bytes is 900, allowed is 8 to 229"),
+        (["model", "--reading-bytes", "900"], 2, "reading_bytes is 900, allowed is 1 to 229"),
         (["model", "--baud", "5"], 2, "--baud 5: allowed is"),
         (["model", "--interval-s", "-1"], 2, "--interval-s -1.0: allowed is 0 to 86400"),
     ],
@@ -196,6 +197,20 @@ def test_bad_input_is_one_sentence(arguments: list[str], status: int, text: str)
     assert done.returncode == status
     assert text in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="a parent's death is told by Linux only")
+def test_a_board_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
+    link = tmp_path / "board"
+    board = [sys.executable, "-m", "firmware_bridge", "model", "--with-parent", "--link", str(link)]
+    code = f"import subprocess; subprocess.Popen({board!r}).wait()"
+    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    assert parent.stdout.readline().startswith("/dev/")
+    parent.kill()
+    # The pipe ends when nobody holds it any more: neither the parent nor the board.
+    assert parent.communicate(timeout=15)[0] == ""
+    assert not link.is_symlink()
 
 
 def test_a_link_never_replaces_a_file(tmp_path: Any) -> None:

@@ -44,6 +44,14 @@ def test_readings_have_the_size_asked_for_and_repeat_with_the_seed() -> None:
     assert 1_900 < temperature < 2_100
 
 
+def test_a_reading_may_be_shorter_than_what_is_measured() -> None:
+    model = Model(ModelSettings(interval_ms=10, reading_bytes=3), lambda: 1, 0)
+    model.exchange(b"", 0)
+    (reading,) = messages_of(model.exchange(b"", 10_000))
+    assert isinstance(reading, Data)
+    assert len(reading.payload) == 3
+
+
 def test_a_full_transmit_buffer_costs_whole_readings_and_counts_them() -> None:
     model = Model(ModelSettings(interval_ms=10), lambda: 1, 0)
     model.exchange(b"", 0)
@@ -59,7 +67,8 @@ def test_after_a_long_absence_one_reading_is_taken_not_all() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("apid", 0), ("apid", 2_047), ("reading_bytes", 230), ("interval_ms", -1)]
+    ("name", "value"),
+    [("apid", 0), ("apid", 2_047), ("reading_bytes", 230), ("reading_bytes", 0), ("interval_ms", -1)],
 )
 def test_impossible_settings_are_refused_by_name(name: str, value: int) -> None:
     with pytest.raises(ValueError, match=f"{name} is {value}, allowed is"):
