@@ -1,4 +1,4 @@
-"""How kernels are compiled: one decorator, the memory-order primitives, and whether the cache is warm.
+"""How kernels are compiled: one decorator, and the primitives of memory order.
 
 Kernels are pure and release the GIL; compiled code is cached beside its source, so only the first run
 on a machine pays for compilation. Numba has no atomics for the processor, hence the two intrinsics: a
@@ -8,11 +8,7 @@ before it, which is all the lock-free hand-over of the link table needs.
 
 from __future__ import annotations
 
-import json
-import os
-import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Final
 
 import numba
@@ -78,52 +74,3 @@ else:
 def records(array: Any) -> Any:
     """A structured array as kernels take it: compiled rows have attributes, uncompiled ones need a view."""
     return array.view(np.recarray) if DISABLED else array
-
-
-# --- the cache -------------------------------------------------------------------------------
-
-
-def _stamp() -> dict[str, str]:
-    sources = sorted(Path(__file__).parent.rglob("*.py"))
-    newest = max(source.stat().st_mtime_ns for source in sources)
-    return {
-        "numba": numba.__version__,
-        "numpy": np.__version__,
-        "sources": str(newest),
-        "processor": numba.config.CPU_NAME or "host",
-    }
-
-
-def _marker() -> Path:
-    return Path(__file__).parent / "__pycache__" / "kernels.json"
-
-
-def is_warm() -> bool:
-    """Whether `mark_warm` was called for the present sources and compiler."""
-    try:
-        return bool(json.loads(_marker().read_text()) == _stamp())
-    except (OSError, ValueError):
-        return False
-
-
-def mark_warm() -> None:
-    """Remember that every kernel of the present sources has been compiled and cached."""
-    marker = _marker()
-    try:
-        marker.parent.mkdir(exist_ok=True)
-        temporary = marker.with_suffix(f".{os.getpid()}")
-        temporary.write_text(json.dumps(_stamp()))
-        temporary.replace(marker)
-    except OSError:
-        # A read-only installation: kernels are then cached in the user's own directory by numba,
-        # and the only loss is the message that they are being compiled.
-        return
-
-
-def warm_up(steps: dict[str, Callable[[], object]], tell: Callable[[str, float], None]) -> None:
-    """Run each named step once so that its kernels are compiled; `tell(name, seconds)` after each."""
-    for name, step in steps.items():
-        began = time.perf_counter()
-        step()
-        tell(name, time.perf_counter() - began)
-    mark_warm()

@@ -50,7 +50,14 @@ def require_loopback(endpoint: str) -> None:
 class Channel:
     """A network in real time behind one ROUTER socket. Use as a context manager, or `start`, `stop`."""
 
-    def __init__(self, net: Network, endpoint: str = "tcp://127.0.0.1:*", latency: str = "balanced") -> None:
+    def __init__(
+        self,
+        net: Network,
+        endpoint: str = "tcp://127.0.0.1:*",
+        latency: str = "balanced",
+        *,
+        realtime: bool = True,
+    ) -> None:
         require_loopback(endpoint)
         self.net = net
         self._plane = loop.Plane(
@@ -65,7 +72,8 @@ class Channel:
         self.latency = latency
         self._context = zmq.Context()
         self.scheduling = "default"
-        self._prefer_realtime()
+        if realtime:
+            self._prefer_realtime()
         self._socket = self._context.socket(zmq.ROUTER)
         for option in (zmq.SNDHWM, zmq.RCVHWM):
             self._socket.set(option, PEER_QUEUE)

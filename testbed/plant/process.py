@@ -1,0 +1,233 @@
+"""The plant's process: builds the world, runs the channel, reports what can be observed.
+
+`python -m testbed.plant --run DIR --connect ENDPOINT`; the scenario is `scenario.json` of the folder. It
+writes `packets.pcap`, `link_table.bin` and, each second, `channel.json` (counters and lateness).
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any, Final
+
+from emulator.accounting import DROPS, FATE_NAMES
+from emulator.dataplane.channel import Channel
+from emulator.epochs import LinkUpdates
+from emulator.network import make_network
+from emulator.simulate import drain_log
+from emulator.world import World
+from nodes import wire
+from testbed.member import Member
+from testbed.plant.deviations import Truth
+from testbed.plant.epochs import Epochs
+from testbed.plant.observe import LinkObserver
+from testbed.ports import Ports
+from testbed.scenario import Scenario
+from testbed.store.packets import PacketWriter
+from testbed.store.runfile import RunFolder
+
+_DRAIN_S: Final = 0.1
+#: after a window's end, time for its last events to be logged
+_SETTLE_NS: Final = 30_000_000
+
+
+class Plant:
+    """The channel of one run with all that surrounds it."""
+
+    def __init__(self, scenario: Scenario, folder: RunFolder, member: Member) -> None:
+        self._scenario = scenario
+        self._folder = folder
+        self._member = member
+        self._truth = Truth(scenario)
+        self._world = World(scenario.world_spec(), self._truth.adjustments)
+        ports = Ports(scenario)
+        self._net = make_network(
+            len(self._world.places), len(self._world.hosts), ports.capacity, links=_link_capacity(self._world)
+        )
+        self._channel = Channel(
+            self._net,
+            scenario.network.data_endpoint,
+            scenario.network.latency,
+            realtime=scenario.network.realtime == "auto",
+        )
+        self._hosts = {place: host for host, place in enumerate(scenario.places)}
+        for node, port in ports.of.items():
+            self.add_port(port, scenario.nodes[node].place)
+        updates = LinkUpdates(self._net, self._world.places, scenario.run.seed)
+        self._epochs = Epochs(self._world, self._truth, updates, scenario.run.epoch_s, folder.link_table_path)
+        self._observer = LinkObserver(
+            self._net, self._world.places, scenario.run.seed, scenario.plant.snr_report_sigma_db
+        )
+        self._epochs.on_reset = self._observer.rows_reset
+        self._packets: PacketWriter | None = None
+        if scenario.store.packets:
+            offset_ns = folder.run_info()["epoch_offset_ns"]
+            self._packets = PacketWriter(folder.packets_path, offset_ns)
+
+    def add_port(self, port: int, place: str) -> None:
+        """Let a port stand at a place of the scenario; KeyError when there is none of that name."""
+        host = self._hosts[place]
+        self._channel.add_port(port, int(self._world.hosts[host]), host)
+
+    def serve(self) -> None:
+        """Live until Stop."""
+        self._channel.start()
+        self._member.send(wire.Ready(endpoint=self._channel.endpoint))
+        while self._member.started is None:
+            for message in self._member.receive(1.0):
+                if isinstance(message, wire.Command):
+                    self._obey(message)
+                elif isinstance(message, wire.Stop):
+                    self._end(0)
+                    return
+        t0_ns = self._member.started.t0_ns
+        self._epochs.prepare(t0_ns)
+        self._epochs.start()
+        window_ns = round(self._scenario.run.window_s * 1e9)
+        window = 0
+        next_drain = time.monotonic()
+        next_save = next_drain + 1.0
+        while True:
+            for message in self._member.receive(max(0.0, next_drain - time.monotonic())):
+                if isinstance(message, wire.Command):
+                    self._obey(message)
+                elif isinstance(message, wire.Stop):
+                    self._end(window)
+                    return
+            if time.monotonic() < next_drain:
+                continue
+            next_drain += _DRAIN_S
+            self._drain()
+            end_ns = t0_ns + (window + 1) * window_ns
+            if time.monotonic_ns() >= end_ns + _SETTLE_NS:
+                self._close_window(end_ns, window)
+                window += 1
+            if time.monotonic() >= next_save:
+                next_save += 1.0
+                self._save(final=False)
+
+    def _drain(self) -> None:
+        hops = drain_log(self._net)
+        self._observer.add(hops)
+        if self._packets is not None:
+            self._packets.write(hops)
+
+    def _close_window(self, end_ns: int, number: int) -> None:
+        assert self._member.started is not None
+        table = self._epochs.table_at((end_ns - self._member.started.t0_ns) / 1e9)
+        if table is None:
+            return
+        rows = self._epochs.updates.rows
+        window_s = self._scenario.run.window_s
+        observed, truth = self._observer.close_window(end_ns, window_s, table, rows, number)
+        self._member.report([*observed, *truth, self._own_record(end_ns)])
+
+    def _own_record(self, t_ns: int) -> wire.Record:
+        counters = self._channel.counters()
+        fields: dict[str, Any] = {
+            name: counters[name] for name in ("ingress", "delivered", "in_flight", "log_overflow")
+        }
+        fields["dropped"] = sum(counters["fates"].values())
+        lateness = self._channel.lateness_us()
+        for name in ("p50", "p99", "max"):
+            if lateness[name] is not None:
+                fields[f"lateness_us_{name}"] = lateness[name]
+        fields["epoch_overruns"] = self._epochs.overruns
+        return wire.Record(t_ns, "channel", {}, fields)
+
+    def _obey(self, command: wire.Command) -> None:
+        done, text = False, f"the channel knows no command {command.name!r}"
+        if command.name == "add_port":
+            port, place = command.arguments.get("port"), command.arguments.get("place")
+            if isinstance(port, int) and isinstance(place, str) and place in self._hosts:
+                self.add_port(port, place)
+                done, text = True, f"port {port} stands at {place}"
+            else:
+                text = f"there is no place {place!r}"
+        self._member.send(wire.CommandResult(command.number, done, text))
+
+    def _end(self, window: int) -> None:
+        self._epochs.stop()
+        self._channel.stop()
+        self._drain()
+        if self._member.started is not None:
+            self._close_window(time.monotonic_ns(), window)
+        if self._packets is not None:
+            self._packets.close()
+        self._save(final=True)
+
+    def _links(self) -> dict[str, dict[str, Any]]:
+        places = self._world.places
+        ledger: dict[str, dict[str, Any]] = {}
+
+        def book(a: int, b: int, counters: dict[str, int], drops: Any, in_flight: int) -> None:
+            entry = ledger.setdefault(
+                f"{places[a]}>{places[b]}",
+                {
+                    "packets_in": 0,
+                    "bytes_in": 0,
+                    "packets_out": 0,
+                    "bytes_out": 0,
+                    "in_flight": 0,
+                    "drops": {},
+                },
+            )
+            for ours, theirs in _LEDGER:
+                entry[ours] += counters[theirs]
+            entry["in_flight"] += in_flight
+            for fate in DROPS:
+                if drops[fate]:
+                    name = FATE_NAMES[fate]
+                    entry["drops"][name] = entry["drops"].get(name, 0) + int(drops[fate])
+
+        updates = self._epochs.updates
+        for old in list(updates.retired):
+            book(old.from_place, old.to_place, old.counters, old.drops, 0)
+        for (a, b), row in list(updates.rows.items()):
+            state = self._net.links[row]
+            counters = {theirs: int(state[theirs]) for _, theirs in _LEDGER}
+            if counters["in_packets"]:
+                book(a, b, counters, self._net.link_drops[row], int(state["packets"] + state["flying"]))
+        return ledger
+
+    def _save(self, *, final: bool) -> None:
+        summary = {
+            "final": final,
+            "counters": self._channel.counters(),
+            "links": self._links(),
+            "lateness_us": self._channel.lateness_us(),
+            "delay_error_us": self._channel.delay_error_us(),
+            "epochs": self._epochs.summary(),
+            "scheduling": self._channel.scheduling,
+            "latency_mode": self._channel.latency,
+            "first_packet_ns": self._channel.first_packet_ns,
+            "places": list(self._world.places),
+        }
+        try:
+            self._folder.write_json("channel.json", summary)
+        except OSError as error:
+            self._member.event("disk", f"channel.json could not be written: {error.strerror}")
+
+
+_LEDGER: Final = (
+    ("packets_in", "in_packets"),
+    ("bytes_in", "in_bytes"),
+    ("packets_out", "out_packets"),
+    ("bytes_out", "out_bytes"),
+)
+
+
+def _link_capacity(world: World) -> int:
+    """Rows for every link that can exist for a while: generous, since rows of lost links are reused."""
+    return 4096 if len(world.places) < 500 else 32768
+
+
+def run(directory: Path, endpoint: str) -> None:
+    """Run the plant of the run in `directory`."""
+    from testbed.scenario import load
+
+    folder = RunFolder(directory)
+    member = Member(endpoint, "channel", "channel")
+    plant = Plant(load(folder.path / "scenario.json"), folder, member)
+    plant.serve()
+    member.close()

@@ -1,0 +1,26 @@
+"""Which port each node has: numbered in the order of the scenario, the same in every process.
+
+Ports behind those of the scenario's nodes are for guests: programs that join with a place of their choice.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from testbed.scenario import Scenario
+
+GUESTS: Final = 16
+
+
+class Ports:
+    """The ports of a scenario. `of` maps node id to port; 0 is the channel's own."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        self.of = {node: port for port, node in enumerate(scenario.nodes, start=1)}
+        self.first_guest = len(self.of) + 1
+        self.guests = GUESTS if scenario.network.guests else 0
+
+    @property
+    def capacity(self) -> int:
+        """Ports there can be, the channel's included."""
+        return self.first_guest + self.guests

@@ -1,0 +1,100 @@
+"""Who may join a run: registration of the scenario's own processes and of guests.
+
+A node of the scenario has its port from the start; a guest is given one at a place of its choice. Nobody
+is let in before there is a channel to join.
+"""
+
+from __future__ import annotations
+
+from nodes import wire
+from testbed.supervisor.control import Member, registered
+from testbed.supervisor.stage import CHANNEL, TWIN, Stage
+
+
+class Reception:
+    """Answers Register, and knows what joining still waits for."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+        self._data_endpoint = ""
+        self._waiting: list[tuple[bytes, wire.Register]] = []
+        self._guest_ports = list(range(stage.ports.first_guest, stage.ports.capacity))
+        self._joining: dict[int, tuple[bytes, wire.Register, int]] = {}
+
+    def open(self, data_endpoint: str) -> None:
+        """There is a channel now: let in who has been waiting."""
+        self._data_endpoint = data_endpoint
+        waiting, self._waiting = self._waiting, []
+        for identity, register in waiting:
+            self.register(identity, register)
+
+    def register(self, identity: bytes, message: wire.Register) -> None:
+        """Answer a request to join, now or later."""
+        refusal = self._refusal(message)
+        if refusal:
+            self._stage.control.send(identity, wire.Refused(refusal))
+            return
+        if message.id in (CHANNEL, TWIN):
+            self._stage.control.admit(identity, message)
+            self._stage.control.send(identity, registered(0, "", {}, {}))
+        elif not self._data_endpoint:
+            # Nobody joins before there is a channel to join.
+            self._waiting.append((identity, message))
+        elif (port := (self._stage.ports.of | self.guests()).get(message.id)) is not None:
+            self._admit(identity, message, port)
+        elif not any(register.id == message.id for _, register, _ in self._joining.values()):
+            port = self._guest_ports.pop(0)
+            channel = self._stage.control.members[CHANNEL]
+            number = self._stage.command(
+                channel, "add_port", {"port": port, "place": message.place}, "supervisor"
+            )
+            self._joining[number] = (identity, message, port)
+
+    def _refusal(self, message: wire.Register) -> str:
+        if message.protocol != wire.VERSION:
+            return f"it speaks version {message.protocol} of the protocol, this run version {wire.VERSION}"
+        member = self._stage.control.members.get(message.id)
+        alive = member is not None and member.state != "gone" and not self._stage.has_ended(message.id)
+        if alive and member is not None and member.pid != message.pid and member.state != "bye":
+            return f"a node of this name is running already (process {member.pid})"
+        if message.id in self._stage.nodes or message.id in (CHANNEL, TWIN):
+            return ""
+        if not self._stage.scenario.network.guests:
+            return f"the scenario has no node {message.id!r} and takes no guests (network.guests = false)"
+        if message.place not in self._stage.scenario.places:
+            places = ", ".join(self._stage.scenario.places)
+            return f"the scenario has no node {message.id!r}; a guest names one of the places {places}"
+        return "" if self._guest_ports else "there is no room for more guests"
+
+    def _admit(self, identity: bytes, message: wire.Register, port: int) -> None:
+        known = self._stage.control.members.get(message.id)
+        if known is None or known.identity != identity:
+            self._stage.control.admit(identity, message)
+        info = self._stage.nodes.setdefault(
+            message.id, {"role": message.role, "place": message.place, "external": True}
+        )
+        info["status"] = "registered"
+        config = (
+            self._stage.scenario.node_config(message.id) if message.id in self._stage.scenario.nodes else {}
+        )
+        directory = self._stage.ports.of | self.guests()
+        self._stage.control.send(identity, registered(port, self._data_endpoint, directory, config))
+
+    def guests(self) -> dict[str, int]:
+        """Ports of the guests."""
+        return {id: info["port"] for id, info in self._stage.nodes.items() if "port" in info}
+
+    def command_done(self, member: Member, result: wire.CommandResult) -> None:
+        """An order was carried out, or not."""
+        if result.number in self._joining:
+            identity, register, port = self._joining.pop(result.number)
+            if result.done:
+                self._stage.nodes[register.id] = {
+                    "role": register.role, "place": register.place, "external": True, "port": port,
+                }  # fmt: skip
+                self._admit(identity, register, port)
+            else:
+                self._guest_ports.append(port)
+                self._stage.control.send(identity, wire.Refused(result.text))
+        elif not result.done:
+            self._stage.event("command_failed", member.id, f"{member.id} could not: {result.text}")

@@ -1,0 +1,261 @@
+"""One run from its first process to its last word.
+
+Set up, wait until all are ready, start, let the time pass, quiesce, stop, account. Processes that die,
+stay away or fall silent are events: they are written down, and the run goes on without them (only
+without the channel it cannot).
+"""
+
+from __future__ import annotations
+
+import heapq
+import shutil
+import signal
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+
+from nodes import wire
+from testbed.errors import BadInput, EnvironmentProblem
+from testbed.plant.deviations import event as plant_event
+from testbed.plant.deviations import moments
+from testbed.scenario import Scenario
+from testbed.scenario.node_tables import MicrocontrollerNode, SlowServer
+from testbed.store.runfile import RunFolder
+from testbed.supervisor.account import write_run
+from testbed.supervisor.control import Member
+from testbed.supervisor.monitor import Monitor
+from testbed.supervisor.processes import end
+from testbed.supervisor.reception import Reception
+from testbed.supervisor.sinks import Sinks
+from testbed.supervisor.stage import CHANNEL, TWIN, Stage
+from testbed.supervisor.watch import watch
+
+#: from the order to start until time 0, so that the order reaches everybody first
+START_DELAY_S: Final = 0.25
+_TICK_S: Final = 0.05
+_GOODBYE_S: Final = 4.0
+
+
+class Run:
+    """A run in progress."""
+
+    def __init__(self, scenario: Scenario, folder: RunFolder, monitor: Monitor) -> None:
+        self._stage = Stage(scenario, folder, monitor)
+        self._reception = Reception(self._stage)
+        self._actions: list[tuple[float, int, Callable[[], None]]] = []
+        self._interrupts = 0
+        folder.write_scenario(scenario.resolved())
+        write_run(self._stage)
+        self._stage.sinks = Sinks(folder, scenario)
+
+    def execute(self) -> None:
+        """Carry the run out; afterwards run.json tells how it went. Ctrl-C ends it early, in order."""
+        before = signal.signal(signal.SIGINT, self._interrupt)
+        before_term = signal.signal(signal.SIGTERM, self._interrupt)
+        try:
+            self._set_up()
+            if self._wait_until_ready():
+                self._go()
+                self._pass_time()
+            self._wind_down()
+        finally:
+            self._finish()
+            signal.signal(signal.SIGINT, before)
+            signal.signal(signal.SIGTERM, before_term)
+        if self._stage.problem and self._stage.start is None:
+            status = self._stage.children[CHANNEL].exit_status
+            raise (BadInput if status == BadInput.exit_status else EnvironmentProblem)(self._stage.problem)
+
+    def _interrupt(self, number: int, frame: object) -> None:
+        self._interrupts += 1
+
+    def _set_up(self) -> None:
+        connect = self._stage.control.endpoint
+        self._stage.launch(
+            CHANNEL, "testbed.plant", ["--run", str(self._stage.folder.path.resolve()), "--connect", connect]
+        )
+        public = msgspec.json.encode(self._stage.scenario.public())
+        self._stage.folder.write_public(public)
+        if self._stage.scenario.twin.enabled:
+            # The twin works in a folder of its own that holds nothing but what it may know.
+            room = self._stage.scratch / "twin"
+            room.mkdir()
+            (room / "public.json").write_bytes(public)
+            self._stage.launch(TWIN, "testbed.twin", ["--connect", connect, "--public", "public.json"], room)
+        for node, table in self._stage.scenario.nodes.items():
+            if table.external or table.role == "guest":
+                self._stage.nodes[node]["status"] = "expected from outside"
+            elif isinstance(table, MicrocontrollerNode):
+                self._launch_device(node, table, connect)
+            else:
+                arguments = ["--id", node, "--role", table.role, "--connect", connect]
+                self._stage.launch(node, "nodes", [*arguments, "--wait", "120", "--with-parent"])
+
+    def _launch_device(self, node: str, table: MicrocontrollerNode, connect: str) -> None:
+        port = table.device
+        if port == "model":
+            port = str(self._stage.scratch / node)
+            seed = str(self._stage.scenario.node_config(node)["seed"])
+            self._stage.launch(f"{node}/model", "firmware_bridge", ["model", "--link", port, "--seed", seed])
+        self._stage.launch(
+            node, "firmware_bridge", ["bridge", "--id", node, "--port", port, "--connect", connect]
+        )
+
+    def _wait_until_ready(self) -> bool:
+        """Until every expected member is ready or given up; whether the run can start."""
+        deadline = time.monotonic() + self._stage.scenario.network.register_timeout_s
+        expected = [name for name in self._stage.children if "/" not in name]
+        expected += [node for node, info in self._stage.nodes.items() if info["external"]]
+        while not self._interrupts and not self._stage.problem:
+            self._pump(_TICK_S)
+            watch(self._stage)
+            missing = [
+                name
+                for name in expected
+                if not self._stage.is_ready(name) and not self._stage.has_ended(name)
+            ]
+            self._stage.monitor.setting_up(len(expected) - len(missing), len(expected))
+            if not missing:
+                break
+            if time.monotonic() > deadline:
+                for name in missing:
+                    self._give_up(name)
+                break
+        return not self._interrupts and not self._stage.problem
+
+    def _give_up(self, name: str) -> None:
+        waited = f"within {self._stage.scenario.network.register_timeout_s:g} s"
+        if name == CHANNEL:
+            self._stage.problem = f"the channel was not ready {waited}"
+        elif name in self._stage.nodes:
+            self._stage.nodes[name]["status"] = "never registered"
+        self._stage.event("never_registered", name, f"{name} did not register {waited}; going on without it")
+
+    def _go(self) -> None:
+        t0_ns = time.monotonic_ns() + round(START_DELAY_S * 1e9)
+        run = self._stage.scenario.run
+        self._stage.start = wire.Start(t0_ns, run.duration_s, run.start_utc)
+        for member in self._stage.control.members.values():
+            if member.state == "ready":
+                self._stage.control.send(member, self._stage.start)
+        for moment in moments(self._stage.scenario):
+            for t_s, what in ((moment.start_s, "start"), (moment.end_s, "end")):
+                if t_s < run.duration_s or what == "start":
+                    self._at(t_s, lambda m=moment, w=what: self._deviate(m, w))  # type: ignore[misc]
+        write_run(self._stage)
+
+    def _pass_time(self) -> None:
+        duration_s = self._stage.scenario.run.duration_s
+        while not self._interrupts and not self._stage.problem and self._stage.run_s < duration_s:
+            self._pump(min(_TICK_S, max(0.0, duration_s - self._stage.run_s)))
+            while self._actions and self._actions[0][0] <= self._stage.run_s:
+                heapq.heappop(self._actions)[2]()
+            watch(self._stage)
+            self._stage.monitor.advance(self._stage.run_s, duration_s)
+        if not self._stage.problem:
+            self._stage.status = "interrupted" if self._interrupts else "completed"
+
+    def _deviate(self, moment: Any, what: str) -> None:
+        deviation = moment.deviation
+        self._stage.record([plant_event(moment, time.monotonic_ns(), what)])
+        if isinstance(deviation, SlowServer):
+            factor = deviation.factor if what == "start" else 1.0
+            member = self._stage.control.members.get(deviation.target)
+            if member is not None:
+                self._stage.command(member, "set_speed", {"factor": factor}, "plant")
+
+    def _wind_down(self) -> None:
+        """No new traffic, time for what is under way, then every last word, the channel's after the nodes'."""
+        members = self._stage.control.members
+        nodes = [m for m in members.values() if m.id not in (CHANNEL, TWIN) and m.state != "gone"]
+        if self._stage.start is not None and not self._stage.problem:
+            for member in nodes:
+                self._stage.control.send(member, wire.Quiesce())
+            self._stage.quiescing = True
+            deadline = time.monotonic() + self._stage.scenario.network.drain_s
+            while time.monotonic() < deadline and self._interrupts < 2:
+                self._pump(_TICK_S)
+                watch(self._stage)
+        for names in ([m.id for m in nodes], [CHANNEL], [TWIN]):
+            for name in names:
+                if name in self._stage.children:
+                    self._stage.children[name].released = True
+                if name in members and members[name].state != "gone":
+                    self._stage.control.send(members[name], wire.Stop())
+            deadline = time.monotonic() + _GOODBYE_S
+            while time.monotonic() < deadline and self._interrupts < 2:
+                if all(name not in members or members[name].state in ("bye", "gone") for name in names):
+                    break
+                self._pump(_TICK_S)
+                watch(self._stage)
+
+    def _pump(self, timeout_s: float) -> None:
+        for identity, member, message in self._stage.control.poll(timeout_s):
+            if isinstance(message, wire.Register):
+                self._reception.register(identity, message)
+            elif member is not None:
+                self._hear(member, message)
+
+    def _hear(self, member: Member, message: wire.Message) -> None:
+        if isinstance(message, wire.Telemetry):
+            self._stage.record(message.records)
+        elif isinstance(message, wire.Heartbeat):
+            member.sent, member.received = message.sent, message.received
+            self._stage.control.send(member, wire.Heartbeat(time.monotonic_ns()))
+        elif isinstance(message, wire.Ready):
+            self._ready(member, message)
+        elif isinstance(message, wire.CommandResult):
+            self._reception.command_done(member, message)
+        elif isinstance(message, wire.Bye):
+            member.state = "bye"
+            member.counters = message.counters
+            if member.id in self._stage.nodes:
+                early = not (self._stage.quiescing or self._released(member.id))
+                self._stage.nodes[member.id] |= {
+                    "status": "left" if early else "finished",
+                    "ended_s": self._stage.run_s,
+                }
+                if early:
+                    self._stage.event("left", member.id, f"{member.id} left the run")
+
+    def _released(self, name: str) -> bool:
+        child = self._stage.children.get(name)
+        return child.released if child is not None else self._stage.status == "completed"
+
+    def _ready(self, member: Member, message: wire.Ready) -> None:
+        member.state = "ready"
+        if member.id == CHANNEL:
+            self._reception.open(message.endpoint)
+        elif member.id in self._stage.nodes:
+            self._stage.nodes[member.id]["status"] = "running"
+        if self._stage.start is not None and not self._stage.quiescing:
+            self._stage.control.send(member, self._stage.start)
+
+    def _at(self, t_s: float, action: Callable[[], None]) -> None:
+        heapq.heappush(self._actions, (t_s, len(self._actions), action))
+
+    def _finish(self) -> None:
+        for child in self._stage.children.values():
+            child.released = True
+        bridges_and_all = [child for name, child in self._stage.children.items() if "/" not in name]
+        models = [child for name, child in self._stage.children.items() if "/" in name]
+        for model in models:
+            model.process.terminate()
+        for child in end([*bridges_and_all, *models], 3.0 if self._interrupts < 2 else 0.0):
+            if child not in models:
+                self._stage.event(
+                    "forced", child.name, f"{child.name} did not end by itself and was terminated"
+                )
+        for name, child in self._stage.children.items():
+            if name in self._stage.nodes:
+                info = self._stage.nodes[name]
+                info.setdefault("exit_status", child.exit_status)
+                if info["status"] in ("running", "registered", "expected"):
+                    info["status"] = "failed" if child.exit_status else "no last word"
+        if self._stage.sinks is not None:
+            self._stage.telemetry = self._stage.sinks.close()
+        self._stage.control.close()
+        write_run(self._stage)
+        shutil.rmtree(self._stage.scratch, ignore_errors=True)
