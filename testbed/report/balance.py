@@ -35,7 +35,8 @@ def conservation(info: dict[str, Any]) -> dict[str, Any]:
     if channel.get("final") is False:
         faults.append("the channel ended before its last count, so its figures are those of a moment before")
     if total["difference"]:
-        faults.append(f"{total['difference']:+,d} packets in total")
+        surplus = "missing" if total["difference"] > 0 else "too many"
+        faults.append(f"{abs(total['difference']):,} packet(s) {surplus} in total")
     if wrong_links:
         faults.append(f"{len(wrong_links)} link(s) do not balance ({', '.join(wrong_links[:4])})")
     if not nodes["agrees"]:

@@ -37,6 +37,10 @@ def shade(axes: Axes, data: RunData, link: str = "", *, servers: bool = False) -
         axes.axvspan(real.start_s, end, color=style.AMBER, alpha=strength, lw=0)
 
 
+def _deviation_mark(data: RunData) -> list[Patch]:
+    return [Patch(color=style.AMBER, alpha=0.2, lw=0, label="deviation")] if data.deviations else []
+
+
 def interesting(data: RunData, report: dict[str, Any]) -> list[str]:
     """Links with traffic, those first whose delay a reader would want to see.
 
@@ -120,7 +124,7 @@ def delay(data: RunData, links: list[str], name: str, columns: int = 2, packets:
         Patch(color=style.BLUE, alpha=0.3, lw=0, label="90 % band, window mean"),
         Patch(color=style.BLUE, alpha=0.12, lw=0, label="90 % band, packets"),
         Line2D([], [], color=style.MUTED, ls=":", label="constant baseline"),
-        Patch(color=style.AMBER, alpha=0.2, lw=0, label="deviation"),
+        *_deviation_mark(data),
     ]
     made.legend(handles=handles, loc="outside upper left", ncols=4, columnspacing=1.4, handlelength=1.6)
     return style.to_svg(made, name, "Hop delay as predicted and as observed: " + ", ".join(links))
@@ -219,7 +223,7 @@ def residuals(data: RunData, report: dict[str, Any]) -> str:
         Line2D([], [], marker="o", ms=4, lw=0, color=style.MUTED, alpha=0.6, label="elsewhere"),
         Line2D([], [], color=style.BLUE, label="detection"),
         Line2D([], [], color=style.MUTED, ls=":", label="90 % of a normal residual"),
-        Patch(color=style.AMBER, alpha=0.2, lw=0, label="deviation"),
+        *_deviation_mark(data),
     ]
     made.legend(handles=handles, loc="outside upper left", ncols=5, columnspacing=1.4, handlelength=1.6)
     return style.to_svg(made, "residuals", "Whitened residuals over time with detections")
@@ -265,7 +269,7 @@ def service(data: RunData) -> str:
         Line2D([], [], marker="o", ms=4, lw=0, color=style.INK, label="observed, a task each"),
         Line2D([], [], color=style.BLUE, label="predicted"),
         Patch(color=style.BLUE, alpha=0.25, lw=0, label="90 % band"),
-        Patch(color=style.AMBER, alpha=0.2, lw=0, label="deviation"),
+        *_deviation_mark(data),
     ]
     made.legend(handles=handles, loc="outside upper left", ncols=4, columnspacing=1.4, handlelength=1.6)
     return style.to_svg(made, "service", "Service rates of the edge servers over time")

@@ -40,11 +40,11 @@ def judge(report: dict[str, Any]) -> list[Verdict]:
     twin = [_twin_alive(report)]
     reason = ""
     if not lateness.holds:
-        reason = f"void: the emulator itself was too late to judge a twin by it ({lateness.text})"
+        reason = f"the emulator itself was too late to judge a twin by it ({lateness.text})"
     elif not twin[0].holds:
-        reason = f"void: {twin[0].text}"
+        reason = twin[0].text
     elif not report["run"].get("observations"):
-        reason = "void: nothing was observed"
+        reason = "nothing was observed"
     judged = [
         *_deviations_detected(report),
         _no_false_detection(report),
@@ -114,7 +114,7 @@ def _twin_alive(report: dict[str, Any]) -> Verdict:
         )
     silent = lasted - last
     if status != "finished":
-        text = f"the twin's process {status}; it last predicted at {last:.1f} s of {lasted:.1f} s"
+        text = f"the twin's process ended as {status}; it last predicted at {last:.1f} s of {lasted:.1f} s"
     else:
         text = f"predicted up to {last:.1f} s of {lasted:.1f} s"
     return Verdict("twin_alive", status == "finished" and silent <= TWIN_SILENCE_S, last, lasted, text)
@@ -147,7 +147,7 @@ def _no_false_detection(report: dict[str, Any]) -> Verdict:
 def _twin_skill(report: dict[str, Any]) -> Verdict:
     skill = report["twin"]["delay"].get("skill_constant")
     if skill is None:
-        return Verdict("twin_skill", None, None, 0.0, "void: too few windows to score the delay prediction")
+        return Verdict("twin_skill", None, None, 0.0, "too few windows to score the delay prediction")
     text = f"hop delay predicted with skill {skill:.2f} over the constant baseline"
     return Verdict("twin_skill", skill > 0.0, skill, 0.0, text)
 
@@ -156,6 +156,6 @@ def _twin_band(report: dict[str, Any]) -> Verdict:
     picp = report["twin"]["delay"].get("picp90")
     low, high = PICP_BOUNDS
     if picp is None:
-        return Verdict("twin_band", None, None, [low, high], "void: too few windows to count")
+        return Verdict("twin_band", None, None, [low, high], "too few windows to count")
     text = f"{picp:.1%} of the window means lay in the 90 % band, allowed {low:.0%} to {high:.0%}"
     return Verdict("twin_band", low <= picp <= high, picp, [low, high], text)

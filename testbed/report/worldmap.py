@@ -21,6 +21,11 @@ from testbed.report.collect import Array, RunData, values
 _TRACKS, _BACKGROUND = 40, 400
 _TRACK_POINTS = 41
 _KIND_COLOURS = {"access": style.BLUE, "feeder": style.ORANGE, "isl": style.PURPLE, "fixed": style.GREEN}
+#: where a name may stand beside its mark, in letters and lines, the best first
+_SIDES = (
+    (1.1, 0.0, "left"), (-1.1, 0.0, "right"), (0.0, 0.95, "center"), (0.0, -0.95, "center"),
+    (0.8, 0.8, "left"), (0.8, -0.8, "left"), (-0.8, 0.8, "right"), (-0.8, -0.8, "right"),
+)  # fmt: skip
 _MARKERS = {"ground": "o", "aerial": "^", "satellite": "D"}
 
 
@@ -195,12 +200,7 @@ def _labels(axes: Axes, found: Positions, window: tuple[float, float, float, flo
         marks = {name: where for name, where in marks.items() if name in found.places}
     for name, (lat, lon) in marks.items():
         width = len(name) * size_x
-        for shift_x, shift_y, align in (
-            (1.1, 0, "left"),
-            (-1.1, 0, "right"),
-            (0, 0.95, "center"),
-            (0, -0.95, "center"),
-        ):
+        for shift_x, shift_y, align in _SIDES:
             x, y = lon + shift_x * size_x, lat + shift_y * size_y
             left = {"left": x, "right": x - width, "center": x - width / 2}[align]
             box = (left, left + width, y - size_y / 2, y + size_y / 2)
