@@ -167,7 +167,7 @@ class Run:
                 self._stage.command(member, "set_speed", {"factor": factor}, "plant")
 
     def _wind_down(self) -> None:
-        """No new traffic, time for what is under way, then every last word, the channel's after the nodes'."""
+        """No new traffic, time for what is under way, then last words, the channel's after the nodes'."""
         members = self._stage.control.members
         nodes = [m for m in members.values() if m.id not in (CHANNEL, TWIN) and m.state != "gone"]
         if self._stage.start is not None and not self._stage.problem:
