@@ -102,7 +102,10 @@ class BrokerNode(_Node):
     store_messages: int = Field(
         default=1000, ge=1, le=1_000_000, description="messages kept; the oldest go first"
     )
-    store_kbytes: float = Field(default=1000.0, gt=0, le=1e6, description="kilobytes (1000 B) kept")
+    topics_max: int = Field(default=100, ge=1, le=100_000, description="topics it knows at most")
+    subscriber_timeout_s: float = Field(
+        default=3600.0, ge=0.1, le=604_800, description="a subscription not renewed by then ends"
+    )
 
 
 class ProbeNode(_Node):

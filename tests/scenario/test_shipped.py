@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
 import tomllib
+from typing import get_args
 
 import msgspec
 import pytest
 
 from emulator.spec import WorldSpec
+from nodes import roles
+from nodes.inprocess import Network
 from testbed.scenario import load, shipped
-from testbed.scenario.node_tables import EdgeNode, SensorNode
+from testbed.scenario.node_tables import EdgeNode, Node, SensorNode
 
 NAMES = [name for name, _, _ in shipped()]
 
@@ -96,3 +100,27 @@ def test_the_shipped_files_need_no_default_they_do_not_state_for_the_run() -> No
     for _, _, path in shipped():
         table = tomllib.loads(path.read_text())["run"]
         assert {"name", "duration_s", "seed", "start_utc"} <= set(table)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_node_is_given_a_table_that_its_role_accepts(name: str) -> None:
+    scenario = load(name)
+    tables = {
+        node: (table.role, scenario.node_config(node))
+        for node, table in scenario.nodes.items()
+        if table.role != "microcontroller"
+    }
+    # The microcontroller's role is the bridge, which needs a port; it is a gateway here only to be known.
+    others = {node: ("gateway", {}) for node in scenario.nodes if node not in tables}
+    assert set(Network({**tables, **others}).nodes) == set(scenario.nodes)
+
+
+def test_the_tables_have_exactly_the_keys_the_roles_read() -> None:
+    """A key that no role reads would be a promise nobody keeps."""
+    for model in get_args(get_args(Node)[0]):
+        (role,) = get_args(model.model_fields["role"].annotation)
+        if role in ("guest", "microcontroller"):
+            continue
+        source = inspect.getsource(inspect.getmodule(roles.load(role)))  # type: ignore[arg-type]
+        own = set(model.model_fields) - {"role", "place", "count", "external"}
+        assert {key for key in own if f'"{key}"' not in source} == set(), role
