@@ -17,6 +17,8 @@ SAMPLES_MAX: Final = 50
 FLOWS_MAX: Final = 1_024
 #: how far a packet may be behind the newest and still be told from one of a source that began anew
 _BEHIND_MAX: Final = 1_024
+#: the first packet of a flow may come this late before it means that the source began anew
+_REORDER_MAX: Final = 32
 
 
 class _Gaps:
@@ -32,7 +34,7 @@ class _Gaps:
 
     def began_anew(self, number: int) -> bool:
         """So far behind that the source must have started again."""
-        return number < self._highest - _BEHIND_MAX or (number == 1 and self._highest > 1)
+        return number < self._highest - _BEHIND_MAX or (number == 1 and self._highest > _REORDER_MAX)
 
     def take(self, number: int) -> None:
         if number in self._recent or number < self._first:

@@ -149,7 +149,9 @@ class Refused(_Message):
 
 
 class Ready(_Message):
-    """The node is connected to the data plane and can start."""
+    """The node is connected to the data plane and can start; the channel says where the data plane is."""
+
+    endpoint: str = ""
 
 
 class Start(_Message):

@@ -15,6 +15,8 @@ from nodes.wire import Header, Value
 
 
 class Gateway(Role):
+    """Takes in readings and publications, and counts them."""
+
     def __init__(self, node: Node) -> None:
         super().__init__(node)
         self._broker = self.port("broker")

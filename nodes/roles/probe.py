@@ -15,6 +15,8 @@ from nodes.wire import Header, Value
 
 
 class Probe(Role):
+    """Pings a target and sends it bulk transfers."""
+
     def __init__(self, node: Node) -> None:
         super().__init__(node)
         self._target = self.port("target")

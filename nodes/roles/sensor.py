@@ -35,6 +35,8 @@ class _Offload:
 
 
 class Sensor(Role):
+    """Publishes readings and offloads tasks, on instants that follow from the seed."""
+
     def __init__(self, node: Node) -> None:
         super().__init__(node)
         self._random = Random(f"{node.config.get('seed', 0)}/{node.id}")

@@ -26,10 +26,11 @@ PATIENCE_S = 15.0
 class Stand:
     """One run's supervisor and channel, in a thread. `configs` and `ports` are set before nodes come."""
 
-    def __init__(self) -> None:
+    def __init__(self, endpoint: str = "") -> None:
         self.configs: dict[str, dict[str, object]] = {}
         self.ports: dict[str, int] = {}
         self.start_at_once = False
+        self._restart = False
         self.refuse: dict[str, str] = {}
         self.drop: Callable[[wire.Header], bool] = lambda header: False
         self.answer_heartbeats = True
@@ -47,9 +48,12 @@ class Stand:
         self._orders: SimpleQueue[tuple[str, wire.Message] | None] = SimpleQueue()
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._control = self._context.socket(zmq.ROUTER)
-        self._data = self._context.socket(zmq.ROUTER)
-        self._data.set(zmq.ROUTER_MANDATORY, 1)
-        self.endpoint = f"tcp://127.0.0.1:{self._control.bind_to_random_port('tcp://127.0.0.1')}"
+        self._data = self._new_channel()
+        if endpoint:
+            self._control.bind(endpoint)
+            self.endpoint = endpoint
+        else:
+            self.endpoint = f"tcp://127.0.0.1:{self._control.bind_to_random_port('tcp://127.0.0.1')}"
         self.data_endpoint = f"tcp://127.0.0.1:{self._data.bind_to_random_port('tcp://127.0.0.1')}"
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
@@ -112,6 +116,17 @@ class Stand:
             self.order(id, wire.Stop())
         self.until(lambda: set(self._identities) <= set(self.byes), "every Bye")
 
+    def restart_channel(self) -> None:
+        """The channel ends; another takes its place at the same endpoint."""
+        self._restart = True
+        self.until(lambda: not self._restart, "the channel's restart")
+
+    def _new_channel(self) -> zmq.Socket[bytes]:
+        channel = self._context.socket(zmq.ROUTER)
+        channel.set(zmq.ROUTER_MANDATORY, 1)
+        channel.set(zmq.LINGER, 0)
+        return channel
+
     def close(self) -> None:
         for process in self.processes:
             if process.poll() is None:
@@ -128,6 +143,15 @@ class Stand:
         while True:
             ready = dict(poller.poll(5))
             with self._changed:
+                if self._restart:
+                    poller.unregister(self._data)
+                    self._data.unbind(self.data_endpoint)
+                    self._data.close()
+                    self._data = self._new_channel()
+                    self._data.bind(self.data_endpoint)
+                    poller.register(self._data, zmq.POLLIN)
+                    self._restart = False
+                    ready = {}
                 if self._control in ready:
                     self._on_control(*self._control.recv_multipart())
                 if self._data in ready:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import select
 import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
+import pytest
 import zmq
 
 from nodes import wire
@@ -109,6 +114,86 @@ def test_a_silent_supervisor_ends_a_node_with_status_3(stand: Stand) -> None:
     assert process.wait(10) == 3
     assert process.stderr is not None
     assert "nothing was heard" in process.stderr.read()
+
+
+def test_a_node_outlives_its_channel_and_finds_the_next(stand: Stand) -> None:
+    stand.node("gateway-1", "gateway")
+    stand.node("sensor-1", "sensor", sink="gateway-1", reading_interval_s=0.02)
+    stand.begin("gateway-1", "sensor-1")
+    port = stand.ports["gateway-1"]
+    stand.until(lambda: stand.delivered[port] > 5, "readings")
+    stand.restart_channel()
+    before = stand.delivered[port]
+    stand.until(lambda: stand.delivered[port] > before + 5, "readings through the new channel")
+    stand.stop("sensor-1")
+    assert stand.byes["gateway-1"]["readings"] > 10
+
+
+def test_a_node_may_come_before_its_supervisor(stand: Stand) -> None:
+    with zmq.Context() as context, context.socket(zmq.ROUTER) as held:
+        endpoint = f"tcp://127.0.0.1:{held.bind_to_random_port('tcp://127.0.0.1')}"
+        held.unbind(endpoint)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "nodes", "--id", "gateway-1", "--role", "gateway", "--connect", endpoint]
+    )
+    stand.processes.append(process)
+    # Another node's whole entry is long enough for the first to have tried.
+    stand.node("gateway-2", "gateway")
+    stand.begin("gateway-2")
+    late = type(stand)(endpoint)
+    try:
+        late.begin("gateway-1")
+        late.stop()
+        assert process.wait(10) == 0
+    finally:
+        late.close()
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks for a process in /proc")
+def test_a_killed_edge_server_leaves_no_process_behind(stand: Stand) -> None:
+    edge = stand.node("edge-1", "edge")
+    sensor = {"reading_interval_s": 0, "task_interval_s": 0.05, "task_kbytes": 20, "servers": ["edge-1"]}
+    stand.node("sensor-1", "sensor", **sensor)
+    stand.begin("edge-1", "sensor-1")
+    stand.until(lambda: stand.of("task", node="edge-1"), "a task")
+    (burner,) = children(edge.pid)
+    descriptor = os.pidfd_open(burner)
+    edge.kill()
+    ended, _, _ = select.select([descriptor], [], [], 10.0)
+    os.close(descriptor)
+    assert ended
+    assert edge.wait(10) == -signal.SIGKILL
+
+
+def children(pid: int) -> list[int]:
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            number, rest = path.read_text().split(" ", 1)
+            if int(rest.rpartition(")")[2].split()[1]) == pid:
+                found.append(int(number))
+    return found
+
+
+def test_an_edge_server_computes_for_real(stand: Stand) -> None:
+    stand.node("edge-1", "edge", service_rate_mhz=3000, cpu_share=0.3)
+    sensor = {"task_interval_s": 0.1, "task_megacycles": [90, 90], "task_kbytes": 20, "servers": ["edge-1"]}
+    stand.node("sensor-1", "sensor", reading_interval_s=0, **sensor)
+    stand.begin("edge-1", "sensor-1")
+    stand.until(lambda: len(stand.of("offload", node="sensor-1")) >= 5, "answers")
+    stand.order("edge-1", wire.Command(7, "set_speed", {"factor": 0.5}, "test"))
+    stand.until(lambda: 7 in stand.results, "the command's result")
+    told = len(stand.of("task", node="edge-1"))
+    stand.until(lambda: len(stand.of("task", node="edge-1")) >= told + 8, "slower tasks")
+    stand.stop("sensor-1")
+    assert (stand.results[7].done, stand.results[7].text) == (True, "speed factor 1 -> 0.5")
+    assert all(r.fields["ok"] for r in stand.of("offload", node="sensor-1"))
+    times = [float(r.fields["service_s"]) for r in stand.of("task", node="edge-1")]
+    assert min(times[:5]) > 0.028
+    assert min(times[-3:]) > 0.057
+    node = stand.of("node", node="edge-1")[-1]
+    assert node.fields["compute_cpu_s"] > 0
+    assert node.fields["compute_scheduling"] in ("idle", "nice", "normal")
 
 
 def test_nobody_there_is_status_3() -> None:

@@ -13,6 +13,8 @@ import zmq
 
 import nodes
 from nodes import Client, NetworkError, RefusedError, wire
+from nodes.burner import chain
+from nodes.tasks import DONE
 
 Stand = Any  # tests/nodes/conftest.py
 
@@ -86,6 +88,17 @@ def test_a_transfer_survives_losses(running: Stand) -> None:
         packet = b.receive(timeout_s=5.0)
         assert packet is not None
         assert packet.payload == data
+
+
+def test_a_task_s_answer_can_be_checked(running: Stand) -> None:
+    running.node("edge-1", "edge")
+    running.until(lambda: "edge-1" in running.ready, "the edge server")
+    data = bytes(range(200)) * 250
+    with Client(running.endpoint, "a") as a:
+        answer = a.send_task("edge-1", data, cycles=150_000_000)
+    assert answer.status == DONE
+    assert answer.digest == chain(data, answer.rounds)
+    assert answer.service_s >= 0.05
 
 
 def test_a_guest_takes_part_from_several_threads(running: Stand) -> None:
