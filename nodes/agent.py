@@ -100,6 +100,7 @@ class Agent:
         self._make_role = make_role or roles.load(role)
         self._on_phase = on_phase
         self._phase = "registering"
+        self._start: wire.Start | None = None
         self._calls: deque[Callable[[], None]] = deque()
         self._wake_out, self._wake_in = socket.socketpair()
         self._wake_out.setblocking(False)
@@ -228,6 +229,8 @@ class Agent:
                 self._due.pop("hello", None)
                 self._tell(wire.Ready())
                 self._on_phase("ready")
+                if self._start is not None:
+                    self._schedule(self._start)
             elif self._phase == "settling" and wire.unpack(frame)[0].number == _LAST_HELLO:
                 # The channel answers in order: everything it delivered before has been received.
                 self._on_settled(0.0)
@@ -245,10 +248,9 @@ class Agent:
                 raise RefusedError(f"{self.id} was refused: {message.reason}")
         elif isinstance(message, wire.Start):
             if self._phase == "ready":
-                self._phase = "waiting"
-                # On another host t0 is a time of another clock; Start itself is then the signal.
-                t0_ns = message.t0_ns if on_this_host(self.endpoint) else time.monotonic_ns()
-                self._node.at(t0_ns, lambda: self._begin(t0_ns))
+                self._schedule(message)
+            elif self._phase == "connecting":
+                self._start = message
         elif isinstance(message, wire.Quiesce):
             self._node.quiesce()
             self._on_phase("quiesced")
@@ -270,6 +272,12 @@ class Agent:
         self.node = node
         self._data.connect(message.data_endpoint)
         self._phase = "connecting"
+
+    def _schedule(self, start: wire.Start) -> None:
+        self._phase = "waiting"
+        # On another host t0 is a time of another clock; Start itself is then the signal.
+        t0_ns = start.t0_ns if on_this_host(self.endpoint) else time.monotonic_ns()
+        self._node.at(t0_ns, lambda: self._begin(t0_ns))
 
     def _begin(self, t0_ns: int) -> None:
         self._phase = "running"
@@ -370,6 +378,7 @@ class Agent:
     def _on_settled(self, now_s: float) -> None:
         self._node.report()
         self._on_telemetry(now_s)
+        self._node.records_dropped += len(self._node.records)
         self._tell(wire.Bye(self._node.counters()))
         self._due.clear()
         self._finished = True

@@ -8,6 +8,7 @@ called from any thread.
 
 from __future__ import annotations
 
+import atexit
 import queue
 import threading
 from collections.abc import Callable, Iterator
@@ -93,6 +94,8 @@ class Client:
             id, "guest", endpoint, lambda node: _Guest(node, self._inbox), place, wait_s, self._phases.put
         )
         self._thread = threading.Thread(target=self._live, name=f"nodes.client {id}", daemon=True)
+        # A program that ends without `close` says goodbye too.
+        atexit.register(self.close)
         self._thread.start()
         for phase, limit_s in (("ready", wait_s + start_s), ("started", start_s)):
             self._await(phase, limit_s)
@@ -248,6 +251,7 @@ class Client:
         except Exception as error:  # handed to whoever calls next, in the program's own thread
             self._error = error
         self._running = False
+        atexit.unregister(self.close)
         self._phases.put("ended")
         self._make_room()
 

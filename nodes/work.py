@@ -83,7 +83,7 @@ class Processor:
             job.core = self._free.pop(0)
             # From the end of the task before, not from now: a late timer must not add up.
             since_ns = max(job.arrived_ns, free_since.get(job.core, now_ns))
-            job.begun_ns, job._since_ns, job._left = now_ns, since_ns, float(job.task.cycles)
+            job.begun_ns, job._since_ns, job._left = since_ns, since_ns, float(job.task.cycles)
             job.finish_ns = since_ns + self._duration_ns(job._left, self.speed)
             self.running.append(job)
             begun.append(job)

@@ -104,7 +104,8 @@ class EdgeServer(Role):
         if self._burners:
             self._burners[job.core].rest()
         self.tasks += 1
-        self._busy_ns += now_ns - job.begun_ns
+        self._busy_ns += job.finish_ns - job.begun_ns
+        # To the moment it is really done, so that a late timer shows.
         service_s, queue_s = (now_ns - job.begun_ns) / 1e9, (job.begun_ns - job.arrived_ns) / 1e9
         fields: dict[str, Value] = {
             "cycles": job.task.cycles,

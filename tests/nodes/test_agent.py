@@ -189,8 +189,8 @@ def test_an_edge_server_computes_for_real(stand: Stand) -> None:
     assert (stand.results[7].done, stand.results[7].text) == (True, "speed factor 1 -> 0.5")
     assert all(r.fields["ok"] for r in stand.of("offload", node="sensor-1"))
     times = [float(r.fields["service_s"]) for r in stand.of("task", node="edge-1")]
-    assert min(times[:5]) > 0.028
-    assert min(times[-3:]) > 0.057
+    assert min(times) >= 0.03
+    assert min(times[-3:]) >= 0.06
     node = stand.of("node", node="edge-1")[-1]
     assert node.fields["compute_cpu_s"] > 0
     assert node.fields["compute_scheduling"] in ("idle", "nice", "normal")

@@ -46,6 +46,13 @@ def test_the_documented_program_runs(running: Stand) -> None:
     assert running.byes["gateway-1"]["readings"] == 1
 
 
+def test_a_program_that_just_ends_says_goodbye(running: Stand) -> None:
+    program = f"from nodes import Client; Client('{running.endpoint}', 'a').send('gateway-1', b'x')"
+    subprocess.run([sys.executable, "-c", program], timeout=30, check=True)
+    running.until(lambda: "a" in running.byes, "Bye")
+    assert running.byes["a"]["sent"] == 1
+
+
 def test_two_clients_exchange_packets(running: Stand) -> None:
     with Client(running.endpoint, "a") as a, Client(running.endpoint, "b") as b:
         first = a.send("port-" + str(b.directory["b"]), b"one")

@@ -100,7 +100,7 @@ def progressed(worker: Burner, rounds: int) -> tuple[int, bytes]:
         done, digest = worker.progress()
         if done >= rounds:
             return done, digest
-        os.sched_yield()
+        time.sleep(0.005)
     pytest.fail("the burner did not compute")
 
 
@@ -130,12 +130,10 @@ def test_the_worker_ends_with_its_owner(worker: Burner) -> None:
         os.kill(pid, 0)
 
 
-def test_only_the_stated_share_is_burnt(worker: Burner) -> None:
+def test_no_more_than_the_stated_share_is_burnt(worker: Burner) -> None:
     worker.begin(os.urandom(50_000))
     progressed(worker, 1)
     begun_s, cpu_s = time.monotonic(), worker.cpu_s
-    end_s = begun_s + 0.3
-    while time.monotonic() < end_s:
-        os.sched_yield()
-    share = (worker.cpu_s - cpu_s) / (time.monotonic() - begun_s)
-    assert 0 < share < 0.75
+    time.sleep(0.3)
+    # Half a core was asked for; the rounds that overshoot a slice are set off against the next one.
+    assert worker.cpu_s - cpu_s < 0.75 * (time.monotonic() - begun_s)
