@@ -9,6 +9,7 @@ Nothing is propagated further here.
 from __future__ import annotations
 
 import gzip
+import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ _LINE_2_NUMBERS = (
     ("right ascension", 17, 25, 0.0, 360.0),
     ("argument of perigee", 34, 42, 0.0, 360.0),
     ("mean anomaly", 43, 51, 0.0, 360.0),
-    ("mean motion", 52, 63, 1e-3, 20.0),
+    ("mean motion", 52, 63, 0.0, 20.0),
 )
 
 
@@ -196,8 +197,8 @@ def usable(
     times = list(instants)
     kept, skipped = [], []
     for name, satellite in elements:
-        bad = satellite.error or any(satellite.sgp4(day, fraction)[0] for day, fraction in times)
-        if bad:
+        states = (satellite.sgp4(day, fraction) for day, fraction in times)
+        if satellite.error or any(error or not math.isfinite(r[0]) for error, r, _ in states):
             skipped.append(name)
         else:
             kept.append((name, satellite))

@@ -22,7 +22,7 @@ _EPOCH_ZERO = datetime(1949, 12, 31, tzinfo=UTC)
 _REV_PER_DAY = 2.0 * math.pi / 1440.0  # rad/min
 #: key: allowed range. Angles in degrees, mean motion in revolutions a day.
 _NUMBERS = {
-    "MEAN_MOTION": (1e-3, 20.0),
+    "MEAN_MOTION": (0.0, 20.0),
     "ECCENTRICITY": (0.0, 0.999999),
     "INCLINATION": (0.0, 180.0),
     "RA_OF_ASC_NODE": (-360.0, 360.0),

@@ -151,10 +151,11 @@ def _itur_zenith_gas(latitude: float, longitude: float, height_km: float, freque
     temperature_k = max(sea_level_k - 6.5 * max(height_km - _GROUND_KM, 0.0), 216.65)
     density = models.itu836.surface_water_vapour_density(latitude, longitude, 50.0, height_km).value
     content = models.itu836.total_water_vapour_content(latitude, longitude, 50.0, height_km).value
+    # the approximation is a cosecant law, and warns at the zenith itself: asked at 30 degrees
     attenuation = models.itu676.gaseous_attenuation_slant_path(
-        frequency_ghz, 90.0, density, pressure_hpa, temperature_k, content, height_km, mode="approx"
+        frequency_ghz, 30.0, density, pressure_hpa, temperature_k, content, height_km, mode="approx"
     )
-    return float(np.asarray(attenuation.value))
+    return float(np.asarray(attenuation.value)) / float(cosecant(30.0))
 
 
 #: heights up to this count as ground, where the temperature map holds as it is

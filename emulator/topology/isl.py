@@ -43,14 +43,18 @@ def _shell_pairs(satellites: list[Any], members: list[int]) -> list[tuple[int, i
     for plane in planes:
         for slot in range(per_plane):
             pairs.append((members[plane[slot]], members[plane[(slot + 1) % per_plane]]))
+    # from one plane to the next: the node's step, measured along the orbit, adds to the step in phase
+    nodes = [math.degrees(satellites[plane[0]].nodeo) % _TURN for plane in planes]
+    step = nodes[1] - nodes[0] if len(planes) > 1 else 0.0
+    lean = step * math.cos(satellites[0].inclo)
     # planes spread over half a turn (star) leave a seam between the last and the first
-    nodes = [math.degrees(satellites[plane[0]].nodeo) for plane in planes]
-    step = (nodes[1] - nodes[0]) if len(planes) > 1 else 0.0
     closed = len(planes) > 2 and abs(step * len(planes) - _TURN) < 1.0
     for p in range(len(planes) if closed else len(planes) - 1):
         plane, following = planes[p], planes[(p + 1) % len(planes)]
-        # the neighbour nearest in phase; the small term keeps ties from hanging on rounded digits
-        offset = math.floor((along[plane[0]] - along[following[0]]) / spacing + 0.5 - 1e-3)
+        # the neighbour nearest in space, the orbit over; the small term keeps ties from hanging on
+        # rounded digits
+        ahead = along[plane[0]] - along[following[0]] - lean
+        offset = math.floor(ahead / spacing + 0.5 - 1e-3)
         for slot in range(per_plane):
             pairs.append((members[plane[slot]], members[following[(slot + offset) % per_plane]]))
     return pairs
@@ -78,7 +82,13 @@ def _planes(satellites: list[Any]) -> tuple[list[list[int]], list[float]]:
         _even([along[i] for i in plane], _TURN / len(plane), "satellites in a plane")
     firsts = [nodes[plane[0]] for plane in planes]
     if len(firsts) > 1:
-        _even(firsts, firsts[1] - firsts[0], "planes")
+        step = firsts[1] - firsts[0]
+        _even(firsts, step, "planes")
+        if min(abs(step * len(firsts) - around) for around in (_TURN, _TURN / 2.0)) > 1.0:
+            raise WorldError(
+                f"constellation.isl: plus-grid needs planes all around the Earth, these {len(firsts)} are "
+                f"{step:.2f} degrees apart (satellites over a region have no grid)"
+            )
     return planes, along
 
 

@@ -1,0 +1,46 @@
+"""Rain against the ITU-R validation examples and the itur package."""
+
+from __future__ import annotations
+
+import csv
+
+import pytest
+
+from emulator.radio.rain import slant_attenuation_db, slant_path_km, specific_attenuation_db_km
+from tests.emulator.worlds import shared
+
+RATES = (0.5, 5.0, 22.0, 80.0)
+
+
+def test_specific_attenuation_meets_the_validation_examples() -> None:
+    path = shared("itu_r_validation/ITURP838-3_rain_specific_attenuation.csv")
+    lines = [line for line in path.read_text().splitlines() if not line.startswith("#")]
+    rows = list(csv.DictReader(lines))
+    assert len(rows) > 20
+    for row in rows:
+        found = specific_attenuation_db_km(*(float(row[key]) for key in ("R", "f", "el", "tau")))
+        assert found == pytest.approx(float(row["gamma_r"]), rel=1e-7)
+
+
+@pytest.mark.parametrize("elevation", [3.0, 5.0, 12.0, 45.0, 90.0])
+@pytest.mark.parametrize("latitude", [-3.0, 47.0])
+def test_a_slant_path_is_attenuated_as_by_the_itur_package(elevation: float, latitude: float) -> None:
+    itur = pytest.importorskip("itur")
+    rain_height = float(itur.models.itu839.rain_height(latitude, 10.0).value)
+    for rate in RATES:
+        expected = itur.models.itu618.rain_attenuation(
+            latitude, 10.0, 19.7, elevation, hs=0.4, p=0.01, R001=rate, tau=45
+        )
+        found = slant_attenuation_db(rate, 19.7, elevation, latitude, rain_height, 0.4)
+        assert found == pytest.approx(float(expected.value), rel=1e-9)
+
+
+def test_more_rain_attenuates_more_and_none_not_at_all() -> None:
+    found = [slant_attenuation_db(rate, 29.5, 35.0, 47.0, 3.5, 0.4) for rate in (0.0, *RATES)]
+    assert found[0] == 0.0
+    assert found == sorted(set(found))
+
+
+def test_above_the_rain_there_is_no_attenuation() -> None:
+    assert slant_attenuation_db(50.0, 29.5, 35.0, 47.0, 3.5, 20.0) == 0.0
+    assert slant_path_km(-1.0, 30.0) == 0.0
