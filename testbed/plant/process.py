@@ -42,7 +42,10 @@ class Plant:
         self._world = World(scenario.world_spec(), self._truth.adjustments)
         ports = Ports(scenario)
         self._net = make_network(
-            len(self._world.places), len(self._world.hosts), ports.capacity, links=_link_capacity(self._world)
+            len(self._world.places),
+            len(self._world.hosts),
+            ports.capacity,
+            links=link_capacity(len(self._world.places)),
         )
         self._channel = Channel(
             self._net,
@@ -217,9 +220,9 @@ _LEDGER: Final = (
 )
 
 
-def _link_capacity(world: World) -> int:
+def link_capacity(places: int) -> int:
     """Rows for every link that can exist for a while: generous, since rows of lost links are reused."""
-    return 4096 if len(world.places) < 500 else 32768
+    return 4096 if places < 500 else 32768
 
 
 def run(directory: Path, endpoint: str) -> None:

@@ -34,6 +34,8 @@ from testbed.supervisor.watch import watch
 
 #: from the order to start until time 0, so that the order reaches everybody first
 START_DELAY_S: Final = 0.25
+#: nodes wait for the channel, which may take long to build; and end with the supervisor
+_PATIENT: Final = ("--wait", "120", "--with-parent")
 _TICK_S: Final = 0.05
 _GOODBYE_S: Final = 4.0
 
@@ -91,17 +93,17 @@ class Run:
                 self._launch_device(node, table, connect)
             else:
                 arguments = ["--id", node, "--role", table.role, "--connect", connect]
-                self._stage.launch(node, "nodes", [*arguments, "--wait", "120", "--with-parent"])
+                self._stage.launch(node, "nodes", [*arguments, *_PATIENT])
 
     def _launch_device(self, node: str, table: MicrocontrollerNode, connect: str) -> None:
         port = table.device
         if port == "model":
             port = str(self._stage.scratch / node)
             seed = str(self._stage.scenario.node_config(node)["seed"])
-            self._stage.launch(f"{node}/model", "firmware_bridge", ["model", "--link", port, "--seed", seed])
-        self._stage.launch(
-            node, "firmware_bridge", ["bridge", "--id", node, "--port", port, "--connect", connect]
-        )
+            model = ["model", "--link", port, "--seed", seed, "--with-parent"]
+            self._stage.launch(f"{node}/model", "firmware_bridge", model)
+        bridge = ["bridge", "--id", node, "--port", port, "--connect", connect]
+        self._stage.launch(node, "firmware_bridge", [*bridge, *_PATIENT])
 
     def _wait_until_ready(self) -> bool:
         """Until every expected member is ready or given up; whether the run can start."""

@@ -1,0 +1,130 @@
+"""Running again from the recorded arrivals: the same packets through the same link tables, in virtual time.
+
+A run's packet file says when each packet came in, and `link_table.bin` which tables were in force. The
+same compiled network then must give every packet the fate and the due times it had; where it does not,
+the replay says so. Not replayed: what nodes would have done otherwise.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from emulator.accounting import DELIVERED, FATE_NAMES, PEER_FULL, PEER_GONE
+from emulator.epochs import read_tables
+from emulator.network import make_network
+from emulator.simulate import ARRIVAL, simulate
+from testbed.errors import BadInput
+from testbed.plant.process import link_capacity
+from testbed.ports import Ports
+from testbed.scenario import load
+from testbed.store.packets import read_hops
+from testbed.store.runfile import RunFolder
+
+_HANDED_OVER: Final = (DELIVERED, PEER_GONE, PEER_FULL)
+
+
+def replay(run: RunFolder) -> dict[str, Any]:
+    """Replay a finished run; what was compared and how much of it agreed.
+
+    BadInput when the run kept no packets or no link tables, or was broken off.
+    """
+    info = run.run_info()
+    for path, switch in ((run.packets_path, " (store.packets = false)"), (run.link_table_path, "")):
+        if not path.is_file():
+            raise BadInput(f"{path}: is missing, so this run cannot be replayed{switch}")
+    hops = np.asarray(read_hops(run.packets_path))
+    if not len(hops) or "channel" not in info:
+        raise BadInput(f"{run.path}: no packet crossed the network in this run, there is nothing to replay")
+    counters = info["channel"]["counters"]
+    if counters["log_overflow"] or counters["fates"].get("no_buffer"):
+        raise BadInput(
+            f"{run.path}: {counters['log_overflow']} packet-hops were not recorded and "
+            f"{counters['fates'].get('no_buffer', 0)} packets found no buffer: it cannot be replayed exactly"
+        )
+    scenario = load(run.path / "scenario.json")
+    hosts = list(scenario.places)
+    world_hosts = _host_places(info, scenario)
+    net = make_network(
+        len(info["places"]), len(hosts), Ports(scenario).capacity, links=link_capacity(len(info["places"]))
+    )
+    for node, port in info["ports"].items():
+        place = info["nodes"][node]["place"]
+        net.port_place[port] = world_hosts[place]
+        net.port_host[port] = hosts.index(place)
+    arrivals = _arrivals(hops)
+    end_ns = int(hops["due_ns"].max())
+    again = simulate(net, arrivals, read_tables(run.link_table_path), end_ns)
+    return _compare(hops, again.hops)
+
+
+def _host_places(info: dict[str, Any], scenario: Any) -> dict[str, int]:
+    index = {name: number for number, name in enumerate(info["places"])}
+    return {
+        place: index[table.satellite] if table.kind == "satellite" else index[place]
+        for place, table in scenario.places.items()
+    }
+
+
+def _arrivals(hops: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """The packets as they entered: one per (port, number), at its first record."""
+    first = hops[hops["hop"] == 0]
+    # A packet dropped on its second hop or later has records of each; hop 0 stands once for each packet.
+    order = np.lexsort((first["packet"], first["port"], first["ingress_ns"]))
+    first = first[order]
+    arrivals = np.zeros(len(first), ARRIVAL)
+    arrivals["time_ns"] = first["ingress_ns"]
+    arrivals["port"] = first["port"]
+    arrivals["length"] = first["size"]
+    words = np.ascontiguousarray(first["header"]).view("<i8").reshape(-1, 6)
+    arrivals["header"] = words
+    via = (words[:, 1] >> 32) & 0xFFFFFFFF
+    arrivals["target"] = np.where(via != 0, via, words[:, 1] & 0xFFFFFFFF)
+    return arrivals
+
+
+def _compare(before: np.ndarray[Any, Any], after: np.ndarray[Any, Any]) -> dict[str, Any]:
+    def keyed(hops: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        return hops[np.lexsort((hops["hop"], hops["packet"], hops["port"]))]
+
+    a, b = keyed(before), keyed(after)
+    same_records = len(a) == len(b) and all(
+        np.array_equal(a[name], b[name]) for name in ("port", "packet", "hop")
+    )
+    result: dict[str, Any] = {
+        "packet_hops": len(before),
+        "packet_hops_replayed": len(after),
+        "same_records": bool(same_records),
+        "different_fates": None,
+        "different_due_times": None,
+        "fates": {FATE_NAMES[fate]: int((after["fate"] == fate).sum()) for fate in range(len(FATE_NAMES))},
+    }
+    if same_records:
+        # Whether the destination's process was there to take a packet is not the network's doing.
+        fate = np.where(np.isin(a["fate"], _HANDED_OVER), DELIVERED, a["fate"])
+        result["different_fates"] = int((fate != b["fate"]).sum())
+        result["different_due_times"] = int((a["due_ns"] != b["due_ns"]).sum())
+    result["same"] = bool(
+        same_records and result["different_fates"] == 0 and result["different_due_times"] == 0
+    )
+    return result
+
+
+def replay_run(path: Path, json_file: Path | None = None) -> int:
+    """Replay the run at `path` and print what came of it; 0 when it was the same, else 1."""
+    run = RunFolder.open(path)
+    result = replay(run)
+    if json_file is not None:
+        json_file.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    print(f"{run.id}: {result['packet_hops']} packet-hops, replayed in virtual time")
+    if result["same"]:
+        print("every packet met the same fate at the same time")
+        return 0
+    if not result["same_records"]:
+        print(f"the replay has {result['packet_hops_replayed']} packet-hops, and not the same ones")
+    else:
+        print(f"{result['different_fates']} fates and {result['different_due_times']} due times differ")
+    return 1

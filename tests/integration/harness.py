@@ -1,0 +1,132 @@
+"""Runs as a user starts them: the command in a process of its own, its folder read afterwards."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from nodes.wire import Record
+from testbed.store.runfile import RunFolder
+
+#: far beyond what any run of these tests takes: only a hang ends by it
+PATIENCE_S = 180.0
+
+
+class Started:
+    """A `testbed run` that is going on."""
+
+    def __init__(self, out: Path, *arguments: str) -> None:
+        self.out = out
+        self.json_file = out / "result.json"
+        out.mkdir(parents=True, exist_ok=True)
+        self.log = out / "command.log"
+        with self.log.open("wb") as output:
+            self.process = subprocess.Popen(
+                [
+                    sys.executable,
+                    "-m",
+                    "testbed",
+                    "run",
+                    *arguments,
+                    "--out",
+                    str(out),
+                    "--json",
+                    self.json_file,
+                ],
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+
+    def finish(self) -> Finished:
+        """Wait for its end."""
+        try:
+            status = self.process.wait(PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            raise
+        return Finished(self, status)
+
+    @property
+    def folder(self) -> RunFolder:
+        """The run's folder, once there is one."""
+        self.until(lambda: any(self.out.glob("*/run.json")), "a run folder")
+        return RunFolder(next(self.out.glob("*/run.json")).parent)
+
+    def until(self, condition: Callable[[], bool], what: str) -> None:
+        """Wait for a condition of the run; fails when the command ends first."""
+        deadline = time.monotonic() + PATIENCE_S
+        while not condition():
+            assert self.process.poll() is None, f"ended before {what}:\n{self.log.read_text()}"
+            assert time.monotonic() < deadline, f"no {what}"
+            time.sleep(0.02)
+
+    def until_recorded(self, measurement: str, count: int = 1) -> None:
+        """Wait until the telemetry file holds records of a measurement."""
+        path = self.folder.telemetry_path
+        mark = f'"measurement":"{measurement}"'.encode()
+        self.until(lambda: path.exists() and path.read_bytes().count(mark) >= count, f"{count} {measurement}")
+
+    def pid_of(self, *words: str) -> int:
+        """Process id of the run's process whose command line has all these words."""
+        session = str(self.process.pid)
+        found = []
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit():
+                try:
+                    command = (entry / "cmdline").read_bytes().decode().split("\0")
+                    parent = (entry / "stat").read_text().rsplit(")", 1)[1].split()[1]
+                except OSError:
+                    continue
+                if parent == session and all(word in command for word in words):
+                    found.append(int(entry.name))
+        assert len(found) == 1, f"{words}: {found}"
+        return found[0]
+
+
+class Finished:
+    """A run that has ended."""
+
+    def __init__(self, started: Started, status: int) -> None:
+        self.status = status
+        self.output = started.log.read_text()
+        folders = [path.parent for path in started.out.glob("*/run.json")]
+        self.folder = RunFolder(folders[0]) if folders else None
+        self.report: dict[str, Any] = (
+            json.loads(started.json_file.read_text()) if started.json_file.exists() else {}
+        )
+
+    @property
+    def run(self) -> RunFolder:
+        assert self.folder is not None, self.output
+        return self.folder
+
+    def records(self, measurement: str) -> list[Record]:
+        """The run's records of a measurement."""
+        return [record for record in self.run.records() if record.measurement == measurement]
+
+    def verdict(self, name: str) -> dict[str, Any]:
+        """A verdict of the report."""
+        return next(verdict for verdict in self.report["verdicts"] if verdict["name"] == name)
+
+    def failed(self) -> dict[str, str]:
+        """Verdicts that do not hold, with their texts."""
+        return {v["name"]: v["text"] for v in self.report["verdicts"] if v["holds"] is False}
+
+
+def start(out: Path, *arguments: str) -> Started:
+    """Start `testbed run ARGUMENTS`."""
+    return Started(out, *arguments)
+
+
+def run(out: Path, *arguments: str) -> Finished:
+    """Run `testbed run ARGUMENTS` to its end."""
+    return start(out, *arguments).finish()
