@@ -20,7 +20,7 @@ from testbed.twin.detect import Alarm, threshold_for
 from testbed.twin.events import Channel, Events
 from testbed.twin.knowledge import Knowledge
 from testbed.twin.links import LinkBelief
-from testbed.twin.nominal import Attenuation, NominalLink, NominalNetwork
+from testbed.twin.nominal import NominalLink, NominalNetwork, RadioBelief
 from testbed.twin.observations import filter_record, window_index
 from testbed.twin.predict import (
     DELAY,
@@ -45,7 +45,10 @@ _KEPT_WINDOWS = 12
 _TASK_WINDOWS = 2
 #: an inter-satellite link without traffic for so many windows is not predicted any more
 _IDLE_WINDOWS = 40
+#: above this share of a window in use, a link's floor of delay says nothing about the link
 _BUSY = 0.5
+#: a floor may rise by the time of so many bits when the smallest packets happen to stay away
+_PACKET_BITS = 2_000.0
 
 
 class Network(Protocol):
@@ -57,18 +60,19 @@ class Network(Protocol):
 class Watches:
     """The watches over one link while it exists."""
 
-    def __init__(self, threshold: float, log_odds: float, rate_bps: float) -> None:
+    def __init__(self, threshold: float, log_odds: float) -> None:
         self.silence = SilenceWatch()
         self.floor = FloorWatch(threshold)
         self.loss = LossWatch(log_odds)
-        self.rate_bps = rate_bps
+        #: rate at which the floor was learned
+        self.rate_bps = 0.0
 
 
 class Twin:
     """Belief about the network, and everything that changes it."""
 
     def __init__(
-        self, knowledge: Knowledge, build: Callable[[WorldSpec, Attenuation], Network] = NominalNetwork
+        self, knowledge: Knowledge, build: Callable[[WorldSpec, RadioBelief], Network] = NominalNetwork
     ) -> None:
         self.knowledge = knowledge
         self.window_s = knowledge.window_s
@@ -78,7 +82,7 @@ class Twin:
         self.counters: Counter[str] = Counter()
         self.events = Events(knowledge.window_s)
         self.quiet = False  # traffic is being ended: silence means nothing
-        self._network = build(knowledge.world, self._believed_db)
+        self._network = build(knowledge.world, self)
         self._start_ns = 0
         self._baseline = ConstantBaseline(knowledge.settings.calibration_share * knowledge.duration_s)
         self._watches: dict[str, Watches] = {}
@@ -108,9 +112,15 @@ class Twin:
         """The run starts at `start_ns` on the host's monotonic clock."""
         self._start_ns = start_ns
 
-    def _believed_db(self, place: str, direction: str) -> float:
+    def fade_db(self, place: str, direction: str) -> float:
+        """Attenuation believed at a place, dB beyond the published gases."""
         channel = self.channels.get((place, direction))
-        return 0.0 if channel is None else channel.loss_db
+        return 0.0 if channel is None else channel.attenuation.mean
+
+    def bias_db(self, place: str, direction: str) -> float:
+        """How much better than published the modem at a place is believed to be, dB."""
+        channel = self.channels.get((place, direction))
+        return 0.0 if channel is None else channel.bias.mean
 
     # --- predict ------------------------------------------------------------------------------
 
@@ -148,7 +158,7 @@ class Twin:
             donor = self._latest.get(key) or self._latest.get(link.group)
             if donor is not None and donor != link.id:
                 self.links[link.id] = self.links[donor].inherit()
-            self._watches[link.id] = Watches(self.threshold, -math.log(self._chance), link.rate_bps)
+            self._watches[link.id] = Watches(self.threshold, -math.log(self._chance))
         return self.links.setdefault(link.id, LinkBelief())
 
     # --- observe ------------------------------------------------------------------------------
@@ -249,10 +259,7 @@ class Twin:
             self._traffic[link.id] = window
         if THROUGHPUT in prediction.bands:
             observed = number.get("bytes_out", 0.0) * 8.0 / length_s
-            residual = observed - prediction.expected[THROUGHPUT]
-            z = belief.throughput.learn(residual, observed - prediction.bands[THROUGHPUT].mean)
-            compare(THROUGHPUT, observed, z)
-            belief.load.add(number.get("bytes_in", 0.0) * 8.0 / length_s)
+            compare(THROUGHPUT, observed, belief.load.learn(observed))
             belief.packets.add(packets_out + lost)
         if LOSS in prediction.bands and packets_out + lost > 0:
             band, observed = prediction.bands[LOSS], lost / (packets_out + lost)
@@ -267,13 +274,11 @@ class Twin:
         if DELAY in prediction.bands and packets_out > 0 and (report.samples or "delay_mean_ms" in number):
             samples = report.samples or [number["delay_mean_ms"]]
             observed = number.get("delay_mean_ms", sum(samples) / len(samples))
-            residual = observed - prediction.expected[DELAY]
-            compare(DELAY, observed, belief.delay.learn(residual, observed - prediction.bands[DELAY].mean))
-            belief.observe_delays(link, samples, self.window_s)
+            compare(DELAY, observed, belief.observe_delays(link, observed, samples, self.window_s))
             if watches is not None:
                 out += self._floor(link, watches, min(samples), number, explained, t_s, now_ns)
         else:
-            belief.delay.miss()
+            belief.window_work.miss()
         return out
 
     def _floor(
@@ -287,13 +292,15 @@ class Twin:
         now_ns: int,
     ) -> list[Record]:
         """The least delay of a window goes to its watch, unless something explains it."""
-        if abs(link.rate_bps / watches.rate_bps - 1.0) > 0.05 and not watches.floor.changed:
+        if not watches.floor.changed and not 0.75 < link.rate_bps / (watches.rate_bps or 1.0) < 1.33:
+            # The least packet takes another time now: what was usual has to be learned anew.
             watches.rate_bps = link.rate_bps
             watches.floor.start_over()
         if explained or number.get("busy_s", 0.0) > _BUSY * self.window_s:
             watches.floor.pause()
             return []
-        alarm = watches.floor.observe(floor_ms - link.delay_ms, begins_s)
+        packet_ms = _PACKET_BITS / link.rate_bps * 1e3
+        alarm = watches.floor.observe(floor_ms - link.delay_ms, begins_s, packet_ms)
         if alarm is not None:
             belief = self.links[link.id]
             belief.bias.variance += watches.floor.size()[0] ** 2

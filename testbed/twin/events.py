@@ -6,6 +6,8 @@ an event that is already known, or are dismissed. The statistics are in the chan
 
 from __future__ import annotations
 
+from statistics import median
+
 from nodes.wire import Record
 from testbed.twin.attribution import (
     ATTENUATION,
@@ -59,11 +61,11 @@ class Events:
         """Whether a fade at `place`, suspected, known or just over, may explain a link's behaviour."""
         if now_s < self._faded_until.get(place, -1.0):
             return True
-        for direction in ("up", "down"):
-            channel = channels.get((place, direction))
-            if channel is not None and (channel.phase is Phase.FADED or channel.cusum.level(-1) > 0.3):
-                return True
-        return False
+        return any(
+            channel.phase is Phase.FADED or channel.cusum.level(-1) > 0.3
+            for direction in ("up", "down", "over", "back")
+            if (channel := channels.get((place, direction))) is not None
+        )
 
     # --- fades --------------------------------------------------------------------------------
 
@@ -132,7 +134,7 @@ class Events:
         size = sum(s for s, _ in sizes) / len(sizes)
         sd = sum(s * s for _, s in sizes) ** 0.5 / len(sizes)
         event = Event(
-            ATTENUATION, where, where, min(a.onset_s for a in taken.values()), now_s, size, sd, "dB",
+            ATTENUATION, where, where, median(a.onset_s for a in taken.values()), now_s, size, sd, "dB",
             strongest.statistic, strongest.threshold, links, places,
         )  # fmt: skip
         for key in taken:

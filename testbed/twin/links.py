@@ -30,43 +30,86 @@ PACKET_POINTS = 16
 _LEVELS = (np.arange(PACKET_POINTS) + 0.5) / PACKET_POINTS
 #: windows after which a residual's band is taken from residuals instead of from a prior
 _ENOUGH = 12
+#: windows after which the extremes among them stand for the 5 % and 95 % quantiles
+_PLENTY = 30
 
 
 @dataclass
 class Band:
-    """A prediction: mean, standard deviation, and the 90 % band of the observed value."""
+    """A prediction: mean, standard deviation, 90 % band, and median of the observed value (default: mean).
+
+    The median differs where the quantity is skewed: it is the point with the least absolute error.
+    """
 
     mean: float
     sd: float
     low: float
     high: float
+    median: float = math.nan
+
+    def __post_init__(self) -> None:
+        if math.isnan(self.median):
+            self.median = self.mean
 
     def holds(self, observed: float) -> bool:
         return self.low <= observed <= self.high
 
 
 class Forecast:
-    """Residuals of one quantity of one link: their persistence, scale and empirical band."""
+    """The next window's value of one quantity from those before: what was usual, or what was last.
 
-    def __init__(self, prior_sd: float, floor_sd: float) -> None:
-        self.noise = Whitener(prior_sd, floor_sd, memory=120, prior_weight=4)
-        self.past = Reservoir(64)
+    Values are in a unit of their own (bits of work, bit/s of load); `band` maps them by base + scale x
+    value. Usual is the empirical distribution of past windows, with forgetting. Where values persist (a
+    queue that stays), the distribution moved towards the last one errs less, and is used instead.
+    """
 
-    def band(self, mean: float, belief_sd: float, low: float = -math.inf) -> Band:
-        """The band around `mean`, which is moved by what persists of the last residual."""
-        mean = max(mean + self.noise.forecast(), low)
-        sd = math.sqrt(self.noise.sd**2 + belief_sd**2)
-        if self.past.count < _ENOUGH:
-            return Band(mean, sd, max(mean - Z90 * sd, low), mean + Z90 * sd)
-        return Band(
-            mean, sd, max(mean + self.past.quantile(0.05), low), mean + self.past.quantile(0.95)
-        )  # fmt: skip
+    def __init__(self, prior: float, prior_sd: float) -> None:
+        self.noise = Whitener(prior_sd, 1e-3 * prior_sd, memory=120, prior_weight=4)
+        self.past = Reservoir(96)
+        self.prior = prior
+        self._error_usual, self._error_last = ForgettingMean(60), ForgettingMean(60)
 
-    def learn(self, residual: float, unforeseen: float) -> float:
-        """A residual of the mean without persistence, and of the whole forecast; returns it whitened."""
-        z = self.noise.innovation(residual)
-        self.noise.learn(residual)
-        self.past.add(unforeseen)
+    @property
+    def mean(self) -> float:
+        """Mean of what was usual."""
+        return float(self.past.ordered().mean()) if self.past.count else self.prior
+
+    @property
+    def _persists(self) -> bool:
+        return self.past.count >= _ENOUGH and self._error_last.value < 0.97 * self._error_usual.value
+
+    def band(self, base: float, scale: float, belief_sd: float, low: float) -> Band:
+        """The prediction of base + scale x value, not below `low`; `belief_sd` is the doubt about base."""
+        mean, past = self.mean, self.past
+        shift, width = 0.0, 1.0
+        if self._persists:
+            shift, width = self.noise.forecast(), math.sqrt(1.0 - self.noise.phi**2)
+        spread = max(self.noise.sd, float(past.ordered().std(ddof=1)) if past.count > 2 else 0.0)
+        sd = max(math.hypot(scale * width * spread, belief_sd), 1e-9)
+        centre = max(base + scale * (mean + shift), low)
+        below, above = max(centre - Z90 * sd, low), centre + Z90 * sd
+        if past.count < _ENOUGH:
+            return Band(centre, sd, below, above)
+        levels = (
+            base + scale * (mean + shift + width * (past.quantile(q) - mean)) for q in (0.05, 0.5, 0.95)
+        )
+        low90, median, high90 = (max(value, low) for value in levels)
+        if past.count < _PLENTY:
+            low90, high90 = min(low90, below), max(high90, above)
+        return Band(centre, sd, low90, high90, median)
+
+    def learn(self, value: float) -> float:
+        """A window's value; returns its deviation from the mean, whitened."""
+        mean = self.mean
+        if self.past.count >= _ENOUGH:
+            middle = self.past.quantile(0.5)
+            width = math.sqrt(1.0 - self.noise.phi**2)
+            moved = mean + self.noise.forecast() + width * (middle - mean)
+            self._error_usual.add(abs(value - middle))
+            self._error_last.add(abs(value - moved))
+        z = self.noise.innovation(value - mean)
+        self.noise.learn(value - mean)
+        self.past.add(value)
         return z
 
     def miss(self) -> None:
@@ -74,7 +117,7 @@ class Forecast:
         self.noise.skip()
 
     def copy(self) -> Forecast:
-        other = Forecast(1.0, 0.0)
+        other = Forecast(self.prior, 1.0)
         other.noise, other.past = self.noise.copy(), self.past.copy()
         return other
 
@@ -85,11 +128,10 @@ class LinkBelief:
     def __init__(self) -> None:
         self.bias = ScalarKalman(0.0, sd=0.3, process_sd=0.005)
         self.work = Reservoir(256)
-        self.work_mean = ForgettingMean(40, _TYPICAL_BITS)
-        self.load = ForgettingMean(40)
         self.packets = ForgettingMean(40)
-        self.delay = Forecast(0.5, 0.005)
-        self.throughput = Forecast(20_000.0, 100.0)
+        #: mean work of a window's packets, bits, and what completes the hop, bit/s
+        self.window_work = Forecast(_TYPICAL_BITS, 2.0 * _TYPICAL_BITS)
+        self.load = Forecast(0.0, 20_000.0)
         self.lost = 0.0
         self.sent = 0.0
         self.windows = 0
@@ -98,21 +140,17 @@ class LinkBelief:
         """The belief with which a link of the same design begins, such as after a handover."""
         other = LinkBelief()
         other.bias = self.bias.copy(extra_sd=0.05)
-        other.work, other.work_mean = self.work.copy(), self.work_mean.copy()
-        other.load, other.packets = self.load.copy(), self.packets.copy()
-        other.delay, other.throughput = self.delay.copy(), self.throughput.copy()
+        other.work, other.packets = self.work.copy(), self.packets.copy()
+        other.window_work, other.load = self.window_work.copy(), self.load.copy()
         other.lost, other.sent = 0.2 * self.lost, 0.2 * self.sent
         return other
 
     # --- prediction ---------------------------------------------------------------------------
 
-    def expected_delay_ms(self, link: NominalLink) -> float:
-        """Mean delay of the packets of a window, before persistence."""
-        return link.delay_ms + self.bias.mean + self.work_mean.value / link.rate_bps * 1e3
-
     def delay_band(self, link: NominalLink) -> Band:
         """Mean delay of a window's packets, ms."""
-        return self.delay.band(self.expected_delay_ms(link), self.bias.sd, low=link.propagation_ms)
+        base, scale = link.delay_ms + self.bias.mean, 1e3 / link.rate_bps
+        return self.window_work.band(base, scale, self.bias.sd, low=link.propagation_ms)
 
     def packet_delays_ms(self, link: NominalLink) -> NDArray[np.float64]:
         """Equally likely delays of single packets, ascending, shape (PACKET_POINTS,)."""
@@ -133,15 +171,13 @@ class LinkBelief:
         low, high = self.work.quantile(0.05), self.work.quantile(0.95)
         return base + low / link.rate_bps * 1e3, base + high / link.rate_bps * 1e3
 
-    def expected_throughput_bps(self, link: NominalLink) -> float:
-        return min(self.load.value, _USABLE * link.rate_bps)
-
     def throughput_band(self, link: NominalLink) -> Band:
         """Bits that complete the hop, per second: the forecast load, bounded by the capacity."""
-        band = self.throughput.band(self.expected_throughput_bps(link), 0.0, low=0.0)
-        band.mean, band.high = min(band.mean, link.rate_bps), min(band.high, link.rate_bps)
-        band.low = min(band.low, band.mean)
-        return band
+        band, most = self.load.band(0.0, 1.0, 0.0, low=0.0), _USABLE * link.rate_bps
+        return Band(
+            min(band.mean, most), band.sd, min(band.low, most), min(band.high, link.rate_bps),
+            min(band.median, most),
+        )  # fmt: skip
 
     def loss_band(self, link: NominalLink) -> Band:
         """Share of packets lost by the radio: nominal at the believed SNR, corrected by what was counted."""
@@ -155,10 +191,13 @@ class LinkBelief:
 
     # --- observation --------------------------------------------------------------------------
 
-    def observe_delays(self, link: NominalLink, samples: list[float], window_s: float) -> None:
-        """Hop delays of a window, ms: bias from their floor, work from all of them."""
+    def observe_delays(
+        self, link: NominalLink, mean_ms: float, samples: list[float], window_s: float
+    ) -> float:
+        """Hop delays of a window, ms: bias from their floor, work from all. The deviation, whitened."""
         ordered = sorted(samples)
         floor, middle = ordered[0], ordered[len(ordered) // 2]
+        z = self.window_work.learn((mean_ms - link.delay_ms - self.bias.mean) * link.rate_bps / 1e3)
         expected_floor = link.delay_ms + _SMALLEST_BITS / link.rate_bps * 1e3
         offset = floor - expected_floor
         # The floor can only lie too high: by queueing, or because no small packet came. Doubt grows with
@@ -172,8 +211,7 @@ class LinkBelief:
         step = max(len(samples) // _PER_WINDOW, 1)
         for sample in samples[::step]:
             self.work.add(max(sample - base, 0.0) * link.rate_bps / 1e3)
-        mean = sum(samples) / len(samples)
-        self.work_mean.add(max(mean - base, 0.0) * link.rate_bps / 1e3)
+        return z
 
     def observe_loss(self, lost: float, sent: float) -> None:
         """Packets lost on the radio of those sent in a window; older counts fade."""

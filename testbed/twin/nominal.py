@@ -8,10 +8,9 @@ the same code as they do in the channel. Nothing here looks at an observation.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
-from emulator.spec import Place, RadioSpec, WorldSpec
+from emulator.spec import WorldSpec
 
 KINDS = ("access", "feeder", "isl", "fixed")
 ISL = 2
@@ -30,7 +29,7 @@ class NominalLink(NamedTuple):
     sink: str
     kind: str
     place: str
-    direction: str  # "up": away from `place`
+    direction: str  # "up" away from `place`, "down"; on a radio link between two places "over", "back"
     group: str
     delay_ms: float
     propagation_ms: float
@@ -42,45 +41,68 @@ class NominalLink(NamedTuple):
     frame_bits: int
 
 
-#: (place, direction) -> attenuation believed there, dB (negative: better than nominal)
-Attenuation = Callable[[str, str], float]
+class RadioBelief(Protocol):
+    """What the twin believes about the radio at a place, in a direction."""
+
+    def fade_db(self, place: str, direction: str) -> float:
+        """Attenuation beyond the published gases, dB."""
+
+    def bias_db(self, place: str, direction: str) -> float:
+        """How much better than published the modem does, dB."""
 
 
 class NominalNetwork:
-    """The emulator's World under public knowledge and a belief about attenuation."""
+    """The emulator's World under public knowledge and a belief about radio conditions."""
 
-    def __init__(self, spec: WorldSpec, attenuation: Attenuation) -> None:
+    def __init__(self, spec: WorldSpec, belief: RadioBelief) -> None:
         from emulator.world import Adjustments, World
 
-        self._attenuation = attenuation
-        self._radio_of: dict[str, RadioSpec] = {}
+        self._belief = belief
         radios = {radio.name: radio for radio in spec.radios}
-        self._places: dict[str, Place] = {place.id: place for place in spec.places}
-        for place in spec.places:
-            if place.radio in radios:
-                self._radio_of[place.id] = radios[place.radio]
-        #: links with a radio between two places: {a, b} -> (a, radio)
-        self._terrestrial = {
-            frozenset((link.a, link.b)): (link.a, radios.get(link.radio)) for link in spec.links
-        }
-        self._world = World(spec, Adjustments(attenuation_db=self._believed_db))
+        self._radio_of = {place.id: radios[place.radio] for place in spec.places if place.radio in radios}
+        self._grounded = {place.id for place in spec.places if place.kind != "satellite"}
+        #: links with a radio between two places: {a, b} -> (a, radio's name)
+        self._terrestrial = {frozenset((link.a, link.b)): (link.a, link.radio) for link in spec.links}
+        self._adjustments = Adjustments(attenuation_db=self._attenuation_db)
+        self._world = World(spec, self._adjustments)
 
     @property
     def place_names(self) -> tuple[str, ...]:
         return tuple(self._world.places)
 
-    def _believed_db(self, place: str, _t_s: float, _elevation_deg: float, frequency_ghz: float) -> float:
+    def _direction(self, place: str, frequency_ghz: float) -> str:
+        """The direction that a frequency stands for; both the same: up."""
         radio = self._radio_of.get(place)
         up = radio is None or (
             abs(frequency_ghz - radio.up_frequency_ghz) <= abs(frequency_ghz - radio.down_frequency_ghz)
         )
-        return self._attenuation(place, "up" if up else "down")
+        return "up" if up else "down"
+
+    def _attenuation_db(self, place: str, _t_s: float, _elevation_deg: float, frequency_ghz: float) -> float:
+        return max(self._belief.fade_db(place, self._direction(place, frequency_ghz)), 0.0)
+
+    def _modem_loss_db(self, place: str) -> float:
+        """The bias of both directions, as the World takes it: one loss a place."""
+        return -0.5 * (self._belief.bias_db(place, "up") + self._belief.bias_db(place, "down"))
+
+    def _applied_db(self, source: str, sink: str, kind: str, place: str, direction: str) -> float:
+        """What the World has taken off a link's SNR for the belief: it knows no direction of a bias, and
+        lets attenuation act on radios that feel weather only."""
+        modem = self._adjustments.implementation_loss_bias_db
+        applied = modem.get(source, 0.0) + modem.get(sink, 0.0)
+        radio = self._radio_of.get(place)
+        if kind in ("access", "feeder") and radio is not None and radio.weather:
+            frequency = radio.up_frequency_ghz if direction == "up" else radio.down_frequency_ghz
+            applied += self._attenuation_db(place, 0.0, 0.0, frequency)
+        return applied
 
     def at(self, t_s: float, isl: frozenset[str] = frozenset()) -> list[NominalLink]:
         """Links that should exist at run time `t_s`; calls must not go back in time.
 
         Of the inter-satellite links, of which there may be thousands, only those named in `isl`.
         """
+        modem = self._adjustments.implementation_loss_bias_db
+        modem.update((place, self._modem_loss_db(place)) for place in self._radio_of)
         table = self._world.epoch(max(t_s, 0.0))
         places = self._world.places
         wanted = (table.kind != ISL) & table.up
@@ -101,11 +123,14 @@ class NominalNetwork:
         source, sink, kind = places[src], places[dst], KINDS[kind_number]
         place, direction, radio = "", "up", ""
         if kind in ("access", "feeder"):
-            place, direction = (source, "up") if self._owns(source) else (sink, "down")
+            place, direction = (source, "up") if source in self._grounded else (sink, "down")
             radio = self._radio_of[place].name if place in self._radio_of else ""
         elif kind == "fixed" and math.isfinite(snr):
-            owner, spec = self._terrestrial.get(frozenset((source, sink)), (source, None))
-            place, direction, radio = owner, ("up" if source == owner else "down"), spec.name if spec else ""
+            place, radio = self._terrestrial.get(frozenset((source, sink)), (source, ""))
+            direction = "over" if source == place else "back"
+        if place and math.isfinite(snr):
+            believed = self._belief.fade_db(place, direction) - self._belief.bias_db(place, direction)
+            snr += self._applied_db(source, sink, kind, place, direction) - believed
         group = f"{kind}/{radio}/{direction}" if kind != "fixed" or radio else f"{kind}/{source}>{sink}"
         delay_ms = delay_ns / 1e6
         propagation_ms = range_m / SPEED_OF_LIGHT_M_S * 1e3 if math.isfinite(range_m) else delay_ms
@@ -113,7 +138,3 @@ class NominalNetwork:
             f"{source}>{sink}", source, sink, kind, place, direction, group, delay_ms, propagation_ms,
             jitter_ns / 1e6, rate, snr, loss, frame_error, frame_bits,
         )  # fmt: skip
-
-    def _owns(self, name: str) -> bool:
-        place = self._places.get(name)
-        return place is not None and place.kind != "satellite"

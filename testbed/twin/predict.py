@@ -29,8 +29,6 @@ class Prediction:
     target: str
     link: NominalLink | None
     bands: dict[str, Band] = field(default_factory=dict)
-    #: delay and throughput before persistence is added: what their forecasts learn from
-    expected: dict[str, float] = field(default_factory=dict)
 
 
 def baseline_key(link: NominalLink) -> str:
@@ -43,9 +41,7 @@ def predict_link(link: NominalLink, belief: LinkBelief, channel: RadioChannel | 
     made = Prediction(link.id, link)
     if link.rate_bps > 0.0:
         made.bands[DELAY] = belief.delay_band(link)
-        made.expected[DELAY] = belief.expected_delay_ms(link)
         made.bands[THROUGHPUT] = belief.throughput_band(link)
-        made.expected[THROUGHPUT] = belief.expected_throughput_bps(link)
         made.bands[LOSS] = belief.loss_band(link)
     if channel is not None and math.isfinite(link.snr_db):
         sd = channel.sd
@@ -67,7 +63,8 @@ def prediction_records(
     records = []
     for quantity, band in made.bands.items():
         fields: dict[str, Value] = {
-            "mean": band.mean, "sd": band.sd, "lo90": band.low, "hi90": band.high, "window_s": window_s,
+            "mean": band.mean, "sd": band.sd, "median": band.median, "lo90": band.low, "hi90": band.high,
+            "window_s": window_s,
         }  # fmt: skip
         samples: list[float] = []
         constant = baseline.value(key, quantity)

@@ -46,11 +46,6 @@ class RadioChannel:
         self._ended_s = 0.0
 
     @property
-    def loss_db(self) -> float:
-        """What the nominal SNR must be lowered by to meet the belief, dB."""
-        return self.attenuation.mean - self.bias.mean
-
-    @property
     def sd(self) -> float:
         """Uncertainty of a predicted report: belief and report noise together, dB."""
         stationary = self.noise.sd / math.sqrt(1.0 - self.noise.phi**2)

@@ -25,7 +25,7 @@ class ServerBelief:
         self.nominal_hz = nominal_hz
         self.factor_log = ScalarKalman(0.0, sd=0.15, process_sd=_SLOW_DRIFT)
         self.noise = Whitener(prior_sd=0.06, floor_sd=0.03, memory=120, prior_weight=8)
-        self.cusum = Cusum(threshold, clip=5.0)
+        self.cusum = Cusum(threshold, clip=6.0)
         self.residuals = Reservoir(64)
         self.changed = False
         self.tasks = 0
@@ -79,7 +79,12 @@ class ServerBelief:
             self.factor_log.update(log_factor, self.noise.sd)
         else:
             self.noise.skip(residual)
-        return alarm
+        return alarm if self._agree() else None
+
+    def _agree(self) -> bool:
+        """Whether the last two tasks tell the same speed: two hiccups of the machine would not."""
+        (_, before), (_, last) = self._recent[-2:]
+        return abs(last - before) < max(0.15, 4.0 * self.noise.sd)
 
     def size(self, onset_s: float) -> tuple[float, float]:
         """Speed relative to before the change, from the tasks since `onset_s`, and its sd.

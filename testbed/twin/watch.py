@@ -14,6 +14,8 @@ from testbed.twin.filters import Reservoir
 
 _NORMAL = NormalDist()
 _TRAINING_WINDOWS = 24
+#: share of the threshold below which a floor is learned at once, and windows it is held back otherwise
+_CALM, _HELD_WINDOWS = 0.12, 24
 #: a rise of the floor below this is not worth a name, ms
 SMALLEST_DELAY_MS = 0.5
 #: smallest additional loss watched for
@@ -91,14 +93,18 @@ class FloorWatch:
         self._noise = Whitener(prior_sd=1.0, floor_sd=0.7)
         self._cusum = Cusum(threshold, clip=3.0)
         self._recent: list[float] = []
+        self._held: list[float] = []
         self.changed = False
         self.back_windows = 0
         self.ended_s = 0.0
         self._usual = 0.0
         self._size = 0.0
 
-    def observe(self, offset_ms: float, begins_s: float) -> Alarm | None:
-        """The floor of one window, ms above the nominal delay; an alarm when it moved up for good."""
+    def observe(self, offset_ms: float, begins_s: float, least_ms: float = 0.0) -> Alarm | None:
+        """The floor of one window, ms above the nominal delay; an alarm when it moved up for good.
+
+        Changes below `least_ms` or `SMALLEST_DELAY_MS` are learned instead.
+        """
         self._recent = [*self._recent[-5:], offset_ms]
         if self.changed:
             back = offset_ms < self._usual + 0.5 * self._size
@@ -111,15 +117,21 @@ class FloorWatch:
             return None
         z = _NORMAL.inv_cdf(self._past.rank(offset_ms))
         alarm = self._cusum.add(self._noise.innovation(z), begins_s)
-        if self._cusum.level() < 0.3:
+        if self._cusum.level() < _CALM:
             self._noise.learn(z)
-            self._past.add(offset_ms)
+            for past in (*self._held, offset_ms):
+                self._past.add(past)
+            self._held = []
         else:
+            # Ranks grow slowly: what is learned meanwhile would become usual before it could alarm.
             self._noise.skip(z)
+            self._held.append(offset_ms)
+            if alarm is None and len(self._held) > _HELD_WINDOWS:
+                self._cusum.reset()
         if alarm is None:
             return None
         size, sd = self.size()
-        if alarm.sign < 0 or size < max(SMALLEST_DELAY_MS, 4.0 * sd):
+        if alarm.sign < 0 or size < max(SMALLEST_DELAY_MS, least_ms, 4.0 * sd):
             self.start_over()
             return None
         return alarm
@@ -140,6 +152,7 @@ class FloorWatch:
     def start_over(self) -> None:
         """Forget what was usual; learn it anew."""
         self._past = Reservoir(128)
+        self._held = []
         self._noise.skip()
         self._cusum.reset()
         self.changed, self.back_windows = False, 0

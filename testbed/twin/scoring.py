@@ -1,0 +1,236 @@
+"""How good the twin was: fidelity by quantity and target, detections, calibration, from telemetry alone.
+
+`score` needs the records of a run (the twin's own and the observations) and nothing else. What the plant
+truly did is not used; see `matching` for that. Windows of the calibration part, from which the constant
+baseline is taken, are not scored.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from nodes.wire import Record
+from testbed.twin import compare
+from testbed.twin.matching import match_detections
+from testbed.twin.observations import window_index
+from testbed.twin.predict import DELAY
+
+__all__ = ["match_detections", "score"]
+
+#: packets of one window that enter the CRPS
+_CRPS_PACKETS = 40
+#: points of a calibration curve that are kept
+_CURVE_POINTS = 60
+
+Row = dict[str, Any]
+Key = tuple[str, str]
+
+
+def score(records: Iterable[Record], start_ns: int, calibration_share: float = 0.25) -> dict[str, Any]:
+    """Scores of a run that began at `start_ns` (CLOCK_MONOTONIC ns).
+
+    Result: `fidelity` {quantity: {target: scores}} with the pooled scores of every quantity under
+    "overall", `detections`, `calibration` {state: {target: mean and sd over time}}, `scored_from_s`.
+    Scores: n, mae and crps in the quantity's unit, nrmse, r, bias, picp90, interval_score,
+    skill_constant, skill_propagation; for delays, of single packets, ks, w1, packet_picp90, packet_crps,
+    quantile errors p50, p95, p99. Absolute errors (mae, skills) are those of the predicted median, as the
+    constant baseline is a median; squared ones (nrmse) those of the mean. Undefined scores are None.
+    """
+    groups: dict[str, list[Record]] = {}
+    for record in records:
+        groups.setdefault(record.measurement, []).append(record)
+    predictions: dict[Key, dict[int, Record]] = {}
+    for record in groups.get("prediction", []):
+        predictions.setdefault(_key(record), {})[record.t_ns] = record
+    residuals: dict[Key, list[Record]] = {}
+    for record in groups.get("residual", []):
+        if record.t_ns in predictions.get(_key(record), {}):
+            residuals.setdefault(_key(record), []).append(record)
+    times = [record.t_ns for rows in residuals.values() for record in rows]
+    end_ns = max(times, default=start_ns)
+    first_ns = start_ns + int(calibration_share * (end_ns - start_ns))
+    packets = _packets(groups.get("link", []), predictions, start_ns)
+
+    fidelity: dict[str, dict[str, Row]] = {}
+    pooled: dict[str, list[_Sums]] = {}
+    for (target, quantity), rows in sorted(residuals.items()):
+        chosen = [row for row in rows if row.t_ns >= first_ns]
+        if not chosen:
+            continue
+        made = [predictions[(target, quantity)][row.t_ns] for row in chosen]
+        sums = _Sums(chosen, made)
+        scores = sums.scores()
+        if quantity == DELAY:
+            scores |= _packet_scores(packets.get(target, []), first_ns)
+        fidelity.setdefault(quantity, {})[target] = scores
+        pooled.setdefault(quantity, []).append(sums)
+    if pooled:
+        fidelity["overall"] = {name: _overall(parts, fidelity[name]) for name, parts in pooled.items()}
+    return {
+        "fidelity": fidelity,
+        "detections": _detections(groups, start_ns),
+        "calibration": _calibration(groups.get("belief", []), start_ns),
+        "scored_from_s": (first_ns - start_ns) / 1e9,
+    }
+
+
+def _key(record: Record) -> Key:
+    return record.tags.get("target", ""), record.tags.get("quantity", "")
+
+
+def _column(records: list[Record], name: str) -> compare.Array:
+    return np.array([float(r.fields.get(name, math.nan)) for r in records])
+
+
+class _Sums:
+    """The windows of one quantity and target, as columns."""
+
+    def __init__(self, residuals: list[Record], predictions: list[Record]) -> None:
+        self.observed = _column(residuals, "observed")
+        self.mean = _column(predictions, "mean")
+        self.point = _column(predictions, "median")
+        self.sd = np.maximum(_column(predictions, "sd"), 1e-12)
+        self.low, self.high = _column(predictions, "lo90"), _column(predictions, "hi90")
+        self.constant = _column(predictions, "baseline_constant")
+        self.propagation = _column(predictions, "baseline_propagation")
+
+    def baseline_errors(self, baseline: compare.Array) -> tuple[float, float]:
+        """Summed absolute errors of the twin and of a baseline, over the windows that have it."""
+        known = np.isfinite(baseline)
+        own = np.abs(self.point - self.observed)[known].sum()
+        return float(own), float(np.abs(baseline - self.observed)[known].sum())
+
+    def scores(self) -> Row:
+        o, m = self.observed, self.mean
+        return _finite(
+            {
+                "n": len(o),
+                "observed_mean": float(o.mean()),
+                "mae": compare.mae(self.point, o),
+                "nrmse": compare.nrmse(m, o),
+                "bias": float(np.mean(m - o)),
+                "r": compare.correlation(m, o),
+                "crps": compare.crps_gaussian(o, m, self.sd),
+                "picp90": compare.picp(o, self.low, self.high),
+                "interval_score": compare.interval_score(o, self.low, self.high),
+                "skill_constant": compare.skill(*self.baseline_errors(self.constant)),
+                "skill_propagation": compare.skill(*self.baseline_errors(self.propagation)),
+                "ks": None,
+                "w1": None,
+            }
+        )
+
+
+Window = tuple[int, list[float], Record]
+
+
+def _packets(
+    reports: list[Record], predictions: dict[Key, dict[int, Record]], start_ns: int
+) -> dict[str, list[Window]]:
+    """Hop delays of each link beside the prediction of their window."""
+    found: dict[str, list[Window]] = {}
+    for report in reports:
+        link = report.tags.get("link", "")
+        made = predictions.get((link, DELAY))
+        if not made or not report.samples:
+            continue
+        window_ns = round(float(next(iter(made.values())).fields.get("window_s", 0.5)) * 1e9)
+        t_ns = start_ns + window_index(report.t_ns, start_ns, window_ns) * window_ns
+        prediction = made.get(t_ns)
+        if prediction is not None and prediction.samples:
+            found.setdefault(link, []).append((t_ns, report.samples, prediction))
+    return found
+
+
+def _packet_scores(windows: list[Window], first_ns: int) -> Row:
+    """Scores of single packets' delays: predicted distributions pooled like the packets they are for."""
+    chosen = [window for window in windows if window[0] >= first_ns]
+    if not chosen:
+        return {}
+    observed = np.concatenate([samples for _, samples, _ in chosen])
+    model = np.concatenate([made.samples for _, _, made in chosen])
+    weights = np.concatenate(
+        [np.full(len(made.samples), len(samples) / len(made.samples)) for _, samples, made in chosen]
+    )
+    crps = inside = total = 0.0
+    for _, samples, made in chosen:
+        values = np.array(samples)
+        crps += compare.crps_samples(values[:_CRPS_PACKETS], made.samples) * len(values)
+        low, high = float(made.fields["packet_lo90"]), float(made.fields["packet_hi90"])
+        inside += float(np.sum((values >= low) & (values <= high)))
+        total += len(values)
+    errors = {}
+    for level in (0.5, 0.95, 0.99):
+        predicted = _weighted_quantile(model, weights, level)
+        errors[f"p{level * 100:.0f}_error"] = predicted - float(np.quantile(observed, level))
+    return _finite(
+        {
+            "packets": int(total),
+            "ks": compare.ks(model, observed, weights, None),
+            "w1": compare.w1(model, observed, weights, None),
+            "packet_crps": crps / total,
+            "packet_picp90": inside / total,
+            **errors,
+        }
+    )
+
+
+def _weighted_quantile(values: compare.Array, weights: compare.Array, level: float) -> float:
+    order = np.argsort(values)
+    share = np.cumsum(weights[order])
+    return float(values[order][min(int(np.searchsorted(share, level * share[-1])), len(values) - 1)])
+
+
+def _overall(parts: list[_Sums], rows: dict[str, Row]) -> Row:
+    """All targets of a quantity together: every window counts once, skills compare summed errors."""
+    observed = np.concatenate([part.observed for part in parts])
+    low, high = np.concatenate([p.low for p in parts]), np.concatenate([p.high for p in parts])
+    pooled: Row = {"n": len(observed), "picp90": compare.picp(observed, low, high)}
+    for name in ("constant", "propagation"):
+        errors = [part.baseline_errors(getattr(part, name)) for part in parts]
+        pooled[f"skill_{name}"] = compare.skill(sum(e[0] for e in errors), sum(e[1] for e in errors))
+    for name in ("mae", "nrmse", "crps", "ks", "w1", "packet_picp90"):
+        known = [(row["n"], row[name]) for row in rows.values() if row.get(name) is not None]
+        total = sum(n for n, _ in known)
+        pooled[name] = sum(n * value for n, value in known) / total if total else None
+    return _finite(pooled)
+
+
+def _detections(groups: dict[str, list[Record]], start_ns: int) -> list[Row]:
+    rows = []
+    for record in groups.get("detection", []):
+        recovered = [
+            (other.t_ns - start_ns) / 1e9
+            for other in groups.get("recovery", [])
+            if other.tags == record.tags and other.t_ns > record.t_ns
+        ]
+        row = {**record.tags, **record.fields, "recovered_s": min(recovered, default=None)}
+        rows.append(_finite(row))
+    return rows
+
+
+def _calibration(beliefs: list[Record], start_ns: int) -> dict[str, dict[str, Row]]:
+    """Learned parameters over time: t_s, mean, sd as lists, and the last value."""
+    series: dict[Key, list[tuple[float, float, float]]] = {}
+    for record in beliefs:
+        key = (record.tags.get("state", ""), record.tags.get("target", ""))
+        sd = math.sqrt(max(float(record.fields.get("variance", 0.0)), 0.0))
+        mean = float(record.fields.get("mean", math.nan))
+        series.setdefault(key, []).append(((record.t_ns - start_ns) / 1e9, mean, sd))
+    result: dict[str, dict[str, Row]] = {}
+    for (state, target), rows in sorted(series.items()):
+        kept = rows[:: max(len(rows) // _CURVE_POINTS, 1)]
+        times, means, sds = (list(column) for column in zip(*kept, strict=True))
+        result.setdefault(state, {})[target] = {
+            "mean": rows[-1][1], "sd": rows[-1][2], "curve": {"t_s": times, "mean": means, "sd": sds},
+        }  # fmt: skip
+    return result
+
+
+def _finite(row: Row) -> Row:
+    """The row with None for what is not a finite number."""
+    return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()}
