@@ -1,20 +1,15 @@
 """The life of a node: register, connect, start, report, quiesce, stop.
 
-One loop in one thread waits for the control socket, the data socket, a wake-up from outside and the next
-timer, and hands what happens to a `Node` and its role. Time-outs are precise to less than a millisecond
-(`select` on the sockets' descriptors; a ZeroMQ poll counts in whole ones). ZeroMQ reconnects the sockets by
-itself when a peer goes and comes back.
+One thread serves the control socket, the data socket and the timers, and hands what happens to a `Node`
+and its role. ZeroMQ reconnects the sockets by itself when a peer goes and comes back.
 """
 
 from __future__ import annotations
 
 import os
-import select
 import signal
-import socket
 import sys
 import time
-from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
@@ -22,6 +17,7 @@ from typing import Final
 import zmq
 
 from nodes import roles, wire
+from nodes.loop import Loop, drain, send
 from nodes.node import CommandError, ConfigError, Node
 from nodes.roles.base import Role
 
@@ -42,8 +38,6 @@ _TELEMETRY_RECORDS: Final = 500
 _SETTLE_S: Final = 0.5
 #: number of the HELLO that asks whether everything has arrived, to tell its echo from earlier ones
 _LAST_HELLO: Final = 1
-_HIGH_WATER: Final = 20_000
-_BURST: Final = 64
 
 
 class NetworkError(Exception):
@@ -101,36 +95,27 @@ class Agent:
         self._on_phase = on_phase
         self._phase = "registering"
         self._start: wire.Start | None = None
-        self._calls: deque[Callable[[], None]] = deque()
-        self._wake_out, self._wake_in = socket.socketpair()
-        self._wake_out.setblocking(False)
-        self._wake_in.setblocking(False)
         self._signalled = False
         self._finished = False
         self._heartbeat_s = 1.0
         self._heard_s = 0.0
         self._due: dict[str, float] = {}  # the agent's own deadlines, monotonic s
-        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        self._control = self._dealer(f"{id}/{os.getpid()}/{os.urandom(3).hex()}".encode())
+        self._loop = Loop()
+        self._control = self._loop.dealer(f"{id}/{os.getpid()}/{os.urandom(3).hex()}".encode())
         # Queue to a live connection only: a Register to nobody must not arrive much later, and twice.
         self._control.set(zmq.IMMEDIATE, 1)
         self._data: zmq.Socket[bytes] | None = None
 
     def call(self, action: Callable[[], None]) -> None:
         """Have the loop call `action` soon; the one method other threads may use."""
-        self._calls.append(action)
-        self.wake()
-
-    def wake(self) -> None:
-        with suppress(BlockingIOError, OSError):  # full: it is awake anyway
-            self._wake_in.send(b"\0")
+        self._loop.call(action)
 
     def end_on_signals(self) -> None:
         """End in order, with a Bye, on SIGTERM and SIGINT; only in the main thread."""
 
         def note(number: int, frame: object) -> None:
             self._signalled = True
-            self.wake()
+            self._loop.wake()
 
         signal.signal(signal.SIGTERM, note)
         signal.signal(signal.SIGINT, note)
@@ -159,18 +144,15 @@ class Agent:
         self._finished = True
         if self.node is not None:
             self.node.role.close()
-        self._context.destroy(linger=1000)
-        self._wake_in.close()
-        self._wake_out.close()
+        self._loop.close()
 
     # --- the loop ------------------------------------------------------------------------------
 
     def _turn(self) -> None:
-        busy = self._drain_control()
+        drain(self._control, self._hear)
         if self._data is not None:
-            busy |= self._drain_data(self._data)
-        while self._calls:
-            self._calls.popleft()()
+            drain(self._data, self._take)
+        self._loop.run_calls()
         if self._signalled:
             self.leave()
         now_s = time.monotonic()
@@ -180,45 +162,19 @@ class Agent:
                 getattr(self, f"_on_{name}")(now_s)
         if self.node is not None:
             self.node.run_due()
-        if not (busy or self._finished or self._calls or self._readable()):
+        if not self._finished:
             self._wait()
-
-    def _readable(self) -> bool:
-        # A ZeroMQ descriptor tells of changes only: ask for the state itself before every sleep.
-        sockets = [self._control] if self._data is None else [self._control, self._data]
-        return any(int(s.get(zmq.EVENTS)) & zmq.POLLIN for s in sockets)
 
     def _wait(self) -> None:
         due_s = min(self._due.values(), default=time.monotonic() + 1.0)
         if self.node is not None and (due_ns := self.node.due_ns) is not None:
             due_s = min(due_s, due_ns / 1e9)
-        descriptors = [self._wake_out.fileno(), int(self._control.get(zmq.FD))]
-        if self._data is not None:
-            descriptors.append(int(self._data.get(zmq.FD)))
-        ready, _, _ = select.select(descriptors, [], [], max(0.0, due_s - time.monotonic()))
-        if self._wake_out.fileno() in ready:
-            with suppress(BlockingIOError):
-                self._wake_out.recv(4096)
+        self._loop.wait([self._control] if self._data is None else [self._control, self._data], due_s)
 
-    def _drain_control(self) -> bool:
-        for _ in range(_BURST):
-            try:
-                data = self._control.recv(zmq.NOBLOCK)
-            except zmq.Again:
-                return False
-            self._heard_s = time.monotonic()
-            with suppress(wire.WireError):  # of another version: nothing this node could do with it
-                self._handle(wire.decode(data))
-        return True
-
-    def _drain_data(self, data: zmq.Socket[bytes]) -> bool:
-        for _ in range(_BURST):
-            try:
-                frame = data.recv(zmq.NOBLOCK)
-            except zmq.Again:
-                return False
-            self._take(frame)
-        return True
+    def _hear(self, data: bytes) -> None:
+        self._heard_s = time.monotonic()
+        with suppress(wire.WireError):  # of another version: nothing this node could do with it
+            self._handle(wire.decode(data))
 
     def _take(self, frame: bytes) -> None:
         node = self.node
@@ -263,7 +219,7 @@ class Agent:
         host_clock = bool(message.config.get("host_clock", on_this_host(message.data_endpoint)))
         self._due = {"heartbeat": 0.0, "hello": 0.0, "telemetry": 0.0, "silence": 0.0}
         self._heartbeat_s = message.heartbeat_s
-        self._data = self._dealer(wire.routing_id(message.port))
+        self._data = self._loop.dealer(wire.routing_id(message.port))
         node = Node(
             self.id, self.role_name, message.port, message.directory, message.config,
             self._transmit, time.monotonic_ns, host_clock,
@@ -302,43 +258,22 @@ class Agent:
             self._hello(_LAST_HELLO)
 
     def _tell(self, message: wire.Message) -> bool:
-        try:
-            self._control.send(wire.encode(message), zmq.NOBLOCK)
-        except zmq.Again:
-            return False
-        return True
+        return send(self._control, wire.encode(message))
 
     def _transmit(self, frame: bytes) -> bool:
-        if self._data is None or self._phase == "settling":
-            return False
-        try:
-            self._data.send(frame, zmq.NOBLOCK)
-        except zmq.Again:
-            return False
-        return True
+        return self._data is not None and self._phase != "settling" and send(self._data, frame)
 
     def _hello(self, number: int = 0) -> None:
         port, now_ns = self._node.port, time.monotonic_ns()
         header = wire.Header(wire.HELLO, port, wire.CHANNEL_PORT, number=number, sent_ns=now_ns)
         assert self._data is not None
-        with suppress(zmq.Again):
-            self._data.send(wire.pack(header), zmq.NOBLOCK)
+        send(self._data, wire.pack(header))
 
     @property
     def _node(self) -> Node:
         if self.node is None:
             raise NetworkError(f"{self.id} was given orders before it was registered")
         return self.node
-
-    def _dealer(self, routing_id: bytes) -> zmq.Socket[bytes]:
-        dealer = self._context.socket(zmq.DEALER)
-        dealer.set(zmq.ROUTING_ID, routing_id)
-        dealer.set(zmq.LINGER, 1000)
-        dealer.set(zmq.SNDHWM, _HIGH_WATER)
-        dealer.set(zmq.RCVHWM, _HIGH_WATER)
-        dealer.set(zmq.RECONNECT_IVL, 100)
-        dealer.set(zmq.RECONNECT_IVL_MAX, 1000)
-        return dealer
 
     # --- the agent's own deadlines, by name ----------------------------------------------------
 

@@ -7,7 +7,6 @@ life cycle and the control messages.
 
 from __future__ import annotations
 
-import heapq
 import time
 from collections import deque
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from nodes import wire
 from nodes.flows import Flows
+from nodes.timers import Timer, Timers
 from nodes.transfer import Outcome, Transfers
 from nodes.wire import Header, Record, Value
 
@@ -38,18 +38,6 @@ class ConfigError(ValueError):
 
 class CommandError(ValueError):
     """A command the role does not know or cannot carry out: one sentence."""
-
-
-class Timer:
-    """A call that is due at a time; `cancel` before it, and it never happens."""
-
-    __slots__ = ("action",)
-
-    def __init__(self, action: Callable[[], None]) -> None:
-        self.action: Callable[[], None] | None = action
-
-    def cancel(self) -> None:
-        self.action = None
 
 
 class Node:
@@ -93,8 +81,7 @@ class Node:
         self._sequences: dict[tuple[int, int], int] = {}
         # Unlike sequences, which show gaps, these must not repeat when a node starts anew.
         self._tags = count(clock())
-        self._timers: list[tuple[int, int, Timer]] = []
-        self._timer_order = count()
+        self._timers = Timers(clock)
         self._pings: dict[int, tuple[int, PingAnswer, Timer]] = {}
         self._on_outcome: dict[tuple[int, int, int], Callable[[Outcome], None]] = {}
 
@@ -183,27 +170,11 @@ class Node:
 
     def at(self, t_ns: int, action: Callable[[], None]) -> Timer:
         """Call `action` at a time on the node's clock (at once when it has passed)."""
-        timer = Timer(action)
-        heapq.heappush(self._timers, (t_ns, next(self._timer_order), timer))
-        return timer
+        return self._timers.at(t_ns, action)
 
     def every(self, first_ns: int, interval_ns: int, action: Callable[[], None]) -> Timer:
-        """Call `action` at first_ns, first_ns + interval_ns, ...; instants already missed are left out."""
-        series = Timer(action)
-
-        def schedule(due_ns: int) -> None:
-            behind_ns = self.now_ns() - due_ns
-            if behind_ns >= interval_ns:
-                due_ns += behind_ns // interval_ns * interval_ns
-            self.at(due_ns, lambda: fire(due_ns))
-
-        def fire(due_ns: int) -> None:
-            if series.action is not None:
-                schedule(due_ns + interval_ns)
-                series.action()
-
-        schedule(first_ns)
-        return series
+        """Call `action` at first_ns, first_ns + interval_ns, ...; of several instants missed, once."""
+        return self._timers.every(first_ns, interval_ns, action)
 
     def record(
         self,
@@ -275,21 +246,13 @@ class Node:
     @property
     def due_ns(self) -> int | None:
         """When `run_due` must be called next, if nothing arrives before."""
-        while self._timers and self._timers[0][2].action is None:
-            heapq.heappop(self._timers)
-        times = [self._timers[0][0]] if self._timers else []
-        if (due := self.transfers.due_ns) is not None:
-            times.append(due)
-        return min(times, default=None)
+        times = (self._timers.due_ns, self.transfers.due_ns)
+        return min((t for t in times if t is not None), default=None)
 
     def run_due(self) -> None:
         """Do what is due: timers, and retransmissions."""
-        now_ns = self.now_ns()
-        while self._timers and self._timers[0][0] <= now_ns:
-            action = heapq.heappop(self._timers)[2].action
-            if action is not None:
-                action()
-        if (due := self.transfers.due_ns) is not None and due <= now_ns:
+        self._timers.run_due()
+        if (due := self.transfers.due_ns) is not None and due <= self.now_ns():
             self._flush()
 
     def report(self) -> None:

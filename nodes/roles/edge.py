@@ -10,9 +10,10 @@ from __future__ import annotations
 from typing import Any
 
 from nodes import burner, wire
-from nodes.node import CommandError, Node, Timer
+from nodes.node import CommandError, Node
 from nodes.roles.base import Role
 from nodes.tasks import DONE, MALFORMED, REFUSED, Answer, pack_answer, unpack_task
+from nodes.timers import Timer
 from nodes.transfer import Blob, Outcome
 from nodes.wire import Value
 from nodes.work import Burner, Job, Processor

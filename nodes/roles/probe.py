@@ -8,8 +8,9 @@ round trips in ms) and `bulk` per transfer (bytes, duration_s, throughput_bps, r
 from __future__ import annotations
 
 from nodes import wire
-from nodes.node import ConfigError, Node, Timer
+from nodes.node import ConfigError, Node
 from nodes.roles.base import Role
+from nodes.timers import Timer
 from nodes.transfer import Blob, Outcome
 from nodes.wire import Header, Value
 

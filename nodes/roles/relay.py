@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections import deque
 
-from nodes.node import Node, Timer
+from nodes.node import Node
 from nodes.roles.base import Role
+from nodes.timers import Timer
 from nodes.wire import Header, Value
 
 _AGAIN_NS = 5_000_000

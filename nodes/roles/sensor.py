@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from random import Random
 
 from nodes import wire
-from nodes.node import ConfigError, Node, Timer
+from nodes.node import ConfigError, Node
 from nodes.roles.base import Role
 from nodes.roles.topics import Publication, pack_publication
 from nodes.tasks import DONE, STATUS_NAMES, Task, pack_task, unpack_answer
+from nodes.timers import Timer
 from nodes.transfer import Blob, Outcome
 from nodes.wire import Value
 

@@ -148,7 +148,7 @@ class Stand:
                     self._data.unbind(self.data_endpoint)
                     self._data.close()
                     self._data = self._new_channel()
-                    self._data.bind(self.data_endpoint)
+                    self._bind_again()
                     poller.register(self._data, zmq.POLLIN)
                     self._restart = False
                     ready = {}
@@ -163,6 +163,16 @@ class Stand:
                 except Empty:
                     pass
                 self._changed.notify_all()
+
+    def _bind_again(self) -> None:
+        end_s = time.monotonic() + PATIENCE_S
+        while time.monotonic() < end_s:
+            try:
+                self._data.bind(self.data_endpoint)
+                return
+            except zmq.ZMQError:  # the old one is given up in ZeroMQ's own thread, and its own time
+                self._control.poll(5)
+        raise TimeoutError(f"{self.data_endpoint} did not become free")
 
     def _on_control(self, identity: bytes, data: bytes) -> None:
         message = wire.decode(data)
