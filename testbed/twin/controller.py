@@ -38,10 +38,9 @@ log = logging.getLogger("twin")
 class Windows:
     """Which window is to be predicted or closed next, and when. Pure: told the time, in ns."""
 
-    def __init__(self, start_ns: int, window_ns: int, duration_s: float) -> None:
+    def __init__(self, start_ns: int, window_ns: int) -> None:
         self.start_ns = start_ns
         self.window_ns = window_ns
-        self.last = max(int(duration_s * 1e9 / window_ns + 1e-6), 1) - 1
         self.next = 0
         self.grace_s = _FIRST_GRACE_S
         self._late = 0
@@ -122,7 +121,7 @@ class Controller:
                 beat_ns = now + int(self._heartbeat_s * 1e9)
             windows = self._windows
             wake = beat_ns
-            if windows is not None and windows.next <= windows.last:
+            if windows is not None:
                 due = windows.due_ns(self._twin.holds(windows.next), self._settled_ns)
                 if now >= due:
                     self._close()
@@ -144,7 +143,7 @@ class Controller:
 
     def _finish(self) -> None:
         windows = self._windows
-        if windows is not None and windows.next <= windows.last and self._twin.holds(windows.next):
+        if windows is not None and self._twin.holds(windows.next):
             self._close()
         counters = {"sent": self._sent, "received": self._received, **self._twin.counters}
         self._send(wire.Bye(counters))
@@ -183,7 +182,7 @@ class Controller:
         elif isinstance(message, wire.Start):
             self._twin.begin(message.t0_ns)
             window_ns = round(self._twin.window_s * 1e9)
-            self._windows = Windows(message.t0_ns, window_ns, message.duration_s)
+            self._windows = Windows(message.t0_ns, window_ns)
             self._publish(self._twin.predict(0))
         elif isinstance(message, wire.Quiesce):
             self._twin.quiet = True
@@ -199,7 +198,7 @@ class Controller:
         assert windows is not None
         records = self._twin.close(windows.next, time.monotonic_ns())
         windows.next += 1
-        if windows.next <= windows.last and not self._stopping:
+        if not self._stopping:
             records += self._twin.predict(windows.next)
         self._publish(records)
 

@@ -81,7 +81,8 @@ class Twin:
         self.links: dict[str, LinkBelief] = {}
         self.counters: Counter[str] = Counter()
         self.events = Events(knowledge.window_s)
-        self.quiet = False  # traffic is being ended: silence means nothing
+        #: traffic is being ended: silence means nothing, and load is not to be learned from it
+        self.quiet = False
         self._network = build(knowledge.world, self)
         self._start_ns = 0
         self._baseline = ConstantBaseline(knowledge.settings.calibration_share * knowledge.duration_s)
@@ -253,6 +254,8 @@ class Twin:
             residuals.setdefault((link.place, link.direction), []).append(residual)
             other = link.sink if link.source == link.place else link.source
             falls.append(LinkFall(link.id, link.place, other, residual, channel.noise.sd))
+        if self.quiet:
+            return out
         packets_out, lost = number.get("packets_out", 0.0), number.get("lost", 0.0)
         explained = self.events.explains(link.place, self.channels, now_s)
         if number.get("packets_in", 0.0) or packets_out:
