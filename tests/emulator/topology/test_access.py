@@ -10,7 +10,7 @@ import pytest
 from emulator.errors import WorldError
 from emulator.geometry import ecef_from_geodetic, elevation_deg, enu_axes
 from emulator.spec import AccessSpec, ConstellationSpec
-from emulator.world import World
+from emulator.world import Adjustments, World
 from tests.emulator.worlds import (
     SHELL,
     STARLINK_GRID,
@@ -61,26 +61,64 @@ def test_the_table_has_no_row_to_a_satellite_that_does_not_serve() -> None:
         assert peers == {table.serving["dish"]}
 
 
+def _many(**more):  # type: ignore[no-untyped-def]
+    """Terminals all over Europe and gateways between them, no hysteresis: choices are often close."""
+    spots = [(float(lat), float(lon)) for lat in range(36, 56, 4) for lon in range(-8, 28, 6)]
+    places = [terminal(f"t{k}", *spot, min_elevation_deg=25.0) for k, spot in enumerate(spots)]
+    places += [
+        gateway(f"g{k}", lat + 2.0, lon, min_elevation_deg=25.0) for k, (lat, lon) in enumerate(spots[::3])
+    ]
+    access = dataclasses.replace(STARLINK_GRID, hysteresis_deg=0.0)
+    return world_spec(*places, **{"constellation": SHELL, "access": access, "duration_s": 120.0, **more})
+
+
 def test_those_who_ask_at_other_times_find_the_same_satellites() -> None:
-    spec = dataclasses.replace(_shell_spec(), start_utc="2025-10-01T12:00:03.700Z")
+    spec = _many(start_utc="2025-10-01T12:00:03.700Z")
     often, seldom, late = World(spec), World(spec), World(spec)
-    fine = dict(zip(range(3000), _servings(often, np.arange(3000) / 10.0), strict=True))
-    for step in range(0, 3000, 5):
-        assert seldom.epoch(step / 10.0).serving["dish"] == fine[step]
-    assert late.epoch(299.0).serving["dish"] == fine[2990]
-    assert len(set(fine.values())) > 1
+    fine = [often.epoch(step / 10.0).serving for step in range(1000)]
+    for step in range(0, 1000, 71):
+        assert seldom.epoch(step / 10.0).serving == fine[step]
+    assert late.epoch(99.9).serving == fine[999]
+    assert fine[999] != fine[0]
 
 
-def test_adjustments_do_not_change_who_serves() -> None:
-    from emulator.world import Adjustments
-
-    spec = region_spec()
+def test_adjustments_do_not_change_which_links_there_are() -> None:
+    spec = _many()
     plain = World(spec)
-    hidden = Adjustments(attenuation_db={"north": 30.0}, along_track_km={"sat-1": 40.0, "sat-3": -40.0})
-    hidden.link_down = {("north", plain.epoch(0.0).serving["north"])}
+    hidden = Adjustments(
+        attenuation_db={"t1": 30.0},
+        along_track_km=dict.fromkeys(plain.satellites, -60.0),
+        link_down={("t0", plain.epoch(0.0).serving["t0"])},
+    )
     plant = World(spec, hidden)
     for t_s in range(60):
-        assert plant.epoch(float(t_s)).serving == plain.epoch(float(t_s)).serving
+        there, here = plant.epoch(float(t_s)), plain.epoch(float(t_s))
+        assert there.serving == here.serving
+        assert np.array_equal(there.src, here.src)
+        assert np.array_equal(there.dst, here.dst)
+    assert np.any(there.delay_ns != here.delay_ns)
+
+
+def test_links_are_left_out_when_they_set_and_not_replaced_before_a_decision() -> None:
+    world = World(_many())
+    links, decided = None, 0
+    for step in range(600):
+        table = world.epoch(step / 10.0)
+        now = set(zip(table.src.tolist(), table.dst.tolist(), strict=True))
+        if links is not None and (step - 120) % 150:
+            assert now <= links
+            decided += now < links
+        links = now
+    assert decided > 0
+
+
+def test_a_satellite_is_not_held_when_it_sets_before_the_next_decision() -> None:
+    clinging = dataclasses.replace(STARLINK_GRID, hysteresis_deg=90.0)
+    spec = _shell_spec(access=clinging)
+    world = World(dataclasses.replace(spec, places=spec.places[:1]))
+    for t_s in range(12, 297, 15):
+        chosen = world.epoch(float(t_s)).serving["dish"]
+        assert _elevations(world, t_s + 15.0, (47.0, 8.0))[chosen] > 25.0 - 1e-3
 
 
 def test_the_chosen_satellite_is_high_enough_until_the_next_decision() -> None:
