@@ -10,26 +10,23 @@ import math
 from typing import Any
 
 from nodes.wire import Record
-from testbed.report.collect import Deviation, RunData
+from testbed.report.collect import RunData
 from testbed.report.verdicts import DETECTION_S
+from testbed.twin import matching, scoring
 
 
 def twin_section(data: RunData) -> dict[str, Any]:
     """Fidelity, calibration, detections, deviations and actions of the run's twin."""
     predicted = data.of("prediction")
     detections = [_detection(data, record) for record in data.of("detection")]
-    deviations = [
-        {
-            "deviation": d.kind, "target": d.target, "start_s": d.start_s, "end_s": d.end_s, "size": d.size,
-            "detected": False, "delay_s": None,
-        }
-        for d in data.deviations
-    ]  # fmt: skip
     score = _score(data) if predicted else {}
-    _match(detections, deviations, data.deviations)
+    deviations = _match(data, detections)
     fidelity = score.get("fidelity") or {}
     return {
         "node": _node_name(data),
+        "enabled": bool(data.info.get("twin_enabled", True)),
+        "status": _status(data),
+        "window_s": predicted[-1].fields.get("window_s", 0.0) if predicted else 0.0,
         "last_prediction_s": data.seconds(predicted[-1].t_ns) if predicted else None,
         "predictions": len(predicted),
         "delay": overall(fidelity, "delay_ms"),
@@ -45,10 +42,7 @@ def twin_section(data: RunData) -> dict[str, Any]:
 
 def _score(data: RunData) -> dict[str, Any]:
     try:
-        from testbed.twin import scoring
-
-        scored: dict[str, Any] = scoring.score(data.records, data.t0_ns)
-        return scored
+        return scoring.score(data.records, data.t0_ns)
     except Exception as error:
         # A twin that wrote nonsense makes its scores impossible, not the rest of the report.
         data.problems.append(f"the twin cannot be scored: {type(error).__name__}: {error}")
@@ -58,6 +52,11 @@ def _score(data: RunData) -> dict[str, Any]:
 def _node_name(data: RunData) -> str:
     nodes = data.info.get("nodes") or {}
     return next((name for name, node in nodes.items() if node.get("role") == "twin"), "twin")
+
+
+def _status(data: RunData) -> str:
+    node: dict[str, Any] = (data.info.get("nodes") or {}).get(_node_name(data)) or {}
+    return str(data.info.get("twin_status") or node.get("status") or "finished")
 
 
 def _detection(data: RunData, record: Record) -> dict[str, Any]:
@@ -79,61 +78,33 @@ def _detection(data: RunData, record: Record) -> dict[str, Any]:
 
 
 def overall(fidelity: dict[str, Any], quantity: str) -> dict[str, Any]:
-    """Scores of one quantity over all its targets, each target weighing by its number of windows.
+    """Scores of one quantity over all its targets together; `n` is 0 when there are none."""
+    return (fidelity.get("overall") or {}).get(quantity) or {"n": 0}
 
-    The skill compares summed errors, so that a link that the constant already predicts well cannot
-    outweigh the others by the smallness of its own error.
+
+def _match(data: RunData, detections: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Lays detections beside deviations: `matches` in the former, the deviations with `detected`, `delay_s`.
+
+    A detection that came later than the bound, while what it names went on, is not false; yet the
+    deviation was not detected in time.
     """
-    rows = [r for r in (fidelity.get(quantity) or {}).values() if isinstance(r, dict) and r.get("n")]
-    total = sum(row["n"] for row in rows)
-    scores: dict[str, Any] = {"n": total}
-    for name in ("mae", "nrmse", "ks", "w1", "picp90", "crps"):
-        known = [(row["n"], row[name]) for row in rows if _number(row.get(name))]
-        weight = sum(n for n, _ in known)
-        scores[name] = sum(n * value for n, value in known) / weight if weight else None
-    for name in ("skill_constant", "skill_propagation"):
-        usable = [
-            (row["n"] * row["mae"], row[name]) for row in rows
-            if _number(row.get(name)) and _number(row.get("mae")) and row[name] < 1.0
-        ]  # fmt: skip
-        error = sum(own for own, _ in usable)
-        baseline = sum(own / (1.0 - skill) for own, skill in usable)
-        scores[name] = 1.0 - error / baseline if baseline else None
-    return scores
-
-
-def _number(value: Any) -> bool:
-    return isinstance(value, int | float) and value == value
-
-
-#: what a deviation of a kind looks like to a twin
-_LOOKS_LIKE = {"rain": ("attenuation",), "slow_server": ("slow_server",), "link_down": ("link_down",)}
-
-
-def _match(
-    detections: list[dict[str, Any]], deviations: list[dict[str, Any]], truth: list[Deviation]
-) -> None:
-    """Lays detections beside deviations: `matches` there, `detected` and `delay_s` here.
-
-    A detection belongs to a deviation it resembles and that was going on; if it came later than the
-    bound it is not false, yet the deviation was not detected in time.
-    """
-    for found in detections:
+    numbered = [{**found, "number": number} for number, found in enumerate(detections)]
+    matched = matching.match_detections(numbered, data.of("plant_event"), DETECTION_S, data.t0_ns)
+    deviations: list[dict[str, Any]] = matched["deviations"]
+    false = {found["number"] for found in matched["false"]}
+    for number, found in enumerate(detections):
         found["matches"] = None
         for index, real in enumerate(deviations):
-            delay_s = found["detected_s"] - real["start_s"]
-            over_s = math.inf if real["end_s"] is None else real["end_s"] + DETECTION_S
-            if delay_s < 0.0 or found["detected_s"] > over_s or not _resembles(found, truth[index]):
-                continue
-            found["matches"] = index
-            if real["delay_s"] is None or delay_s < real["delay_s"]:
-                real["delay_s"] = delay_s
-                real["detected"] = delay_s <= DETECTION_S
-            break
-
-
-def _resembles(found: dict[str, Any], real: Deviation) -> bool:
-    if found["kind"] not in _LOOKS_LIKE.get(real.kind, (found["kind"],)):
-        return False
-    named = {found["where"], found["target"], *str(found["links"] or "").split(",")}
-    return any(real.concerns(name) for name in named if name)
+            end_s = math.inf if real["end_s"] is None else real["end_s"] + DETECTION_S
+            during = real["start_s"] <= found["detected_s"] <= end_s
+            if (
+                number not in false
+                and during
+                and matching.resembles(found, real["deviation"], real["target"])
+            ):
+                found["matches"] = index
+                break
+    sizes = {(d.kind, d.target, d.start_s): d.size for d in data.deviations}
+    for real in deviations:
+        real["size"] = sizes.get((real["deviation"], real["target"], real["start_s"]), "")
+    return deviations

@@ -29,7 +29,7 @@ def traffic(data: RunData, links: list[str]) -> str:
     made, axes = style.figure(3 if radio else 1, 1, 6.0 if radio else 2.4, sharex=True)
     for ax in axes:
         shade(ax, data)
-        ax.set_xlim(0, data.duration_s)
+        ax.set_xlim(0, data.shown_s)
     for kind, label in KIND_LABELS.items():
         group = [r for r in seen if r.tags.get("kind") == kind]
         if group:
@@ -59,10 +59,10 @@ def _summed(data: RunData, records: list[Record], name: str) -> tuple[Array, Arr
     # a window is stamped with its end; its middle says which second it belongs to
     middles = data.times_s(records) - values(records, "window_s") / 2
     seconds = np.floor(np.nan_to_num(middles, nan=-1.0)).astype(np.int64)
-    inside = (seconds >= 0) & (seconds <= int(data.duration_s))
+    inside = (seconds >= 0) & (seconds <= int(data.shown_s))
     amounts = np.nan_to_num(values(records, name))
     # the last second is only part of one when the run does not end on a full second
-    whole = max(1, int(data.duration_s))
+    whole = max(1, int(data.shown_s))
     sums = np.bincount(seconds[inside], weights=amounts[inside], minlength=whole)[:whole]
     return np.arange(whole, dtype=np.float64) + 0.5, sums.astype(np.float64)
 

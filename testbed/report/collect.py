@@ -67,10 +67,23 @@ class RunData:
     def duration_s(self) -> float:
         """How long the run lasted: as noted, or up to its last observation."""
         given = self.info.get("duration_s")
-        if isinstance(given, int | float):
+        if isinstance(given, int | float) and given > 0:
             return float(given)
         last = max((r.t_ns for r in self.records), default=self.t0_ns)
         return (last - self.t0_ns) / 1e9
+
+    @cached_property
+    def observed_s(self) -> float:
+        """The part of the run in which traffic was offered and observed: without what it took to end."""
+        planned = self.info.get("planned_duration_s")
+        if isinstance(planned, int | float) and planned > 0:
+            return min(self.duration_s, float(planned))
+        return self.duration_s
+
+    @cached_property
+    def shown_s(self) -> float:
+        """The length of a time axis: never nothing, whatever little was recorded."""
+        return max(self.observed_s, 1.0)
 
     @cached_property
     def by_measurement(self) -> dict[str, list[Record]]:

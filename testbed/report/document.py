@@ -81,11 +81,12 @@ def _headline(count: int, failed: list[str], void: list[str]) -> str:
 def _run(data: RunData) -> dict[str, Any]:
     kept = (
         "id", "scenario", "seed", "versions", "status", "start_utc", "t0_ns", "epoch_offset_ns",
-        "planned_duration_s", "first_packet_s", "host",
+        "planned_duration_s", "first_packet_s", "host", "problem",
     )  # fmt: skip
     run = {key: data.info.get(key) for key in kept}
     run["id"] = run["id"] or data.path.name
     run["duration_s"] = data.duration_s
+    run["observed_s"] = data.observed_s
     run["folder"] = str(data.path)
     run["observations"] = sum(len(data.of(name)) for name in _OBSERVED)
     return run

@@ -33,7 +33,7 @@ def shade(axes: Axes, data: RunData, link: str = "", *, servers: bool = False) -
         if (real.kind == "slow_server") != servers:
             continue
         strength = 0.2 if not link or real.concerns(link) else 0.07
-        end = data.duration_s if real.end_s is None else real.end_s
+        end = data.shown_s if real.end_s is None else real.end_s
         axes.axvspan(real.start_s, end, color=style.AMBER, alpha=strength, lw=0)
 
 
@@ -72,7 +72,7 @@ def timeline(data: RunData, report: dict[str, Any]) -> str:
     twin = report["twin"]
     rows: list[tuple[str, list[tuple[float, float, str]], list[float]]] = []
     for index, real in enumerate(twin["deviations"]):
-        end = data.duration_s if real["end_s"] is None else real["end_s"]
+        end = data.shown_s if real["end_s"] is None else real["end_s"]
         rows.append((f"{real['deviation']} at {real['target']}", [(real["start_s"], end, style.AMBER)], []))
         found = [d for d in twin["detections"] if d["matches"] == index]
         rows.append(("detected" if found else "not detected", *_spans(data, found, style.BLUE)))
@@ -88,7 +88,7 @@ def timeline(data: RunData, report: dict[str, Any]) -> str:
         axes.plot(onsets, [row] * len(onsets), "|", color=style.INK, ms=11, mew=1.6)
     axes.set_yticks(range(len(rows)), [name for name, *_ in rows])
     axes.set_ylim(len(rows) - 0.4, -0.6)
-    axes.set_xlim(0, data.duration_s)
+    axes.set_xlim(0, data.shown_s)
     axes.grid(axis="y", visible=False)
     axes.set_xlabel("run time, s")
     return style.to_svg(made, "timeline", "Deviations of the plant and detections of the twin over time")
@@ -98,7 +98,7 @@ def _spans(
     data: RunData, found: list[dict[str, Any]], colour: str
 ) -> tuple[list[tuple[float, float, str]], list[float]]:
     spans = [
-        (d["detected_s"], data.duration_s if d["recovered_s"] is None else d["recovered_s"], colour)
+        (d["detected_s"], data.shown_s if d["recovered_s"] is None else d["recovered_s"], colour)
         for d in found
     ]
     return spans, [d["onset_s"] for d in found if d["onset_s"] is not None]
@@ -150,7 +150,7 @@ def _one_delay(ax: Axes, data: RunData, link: str, packets: bool) -> None:
         t_dot, dots = _packet_dots(data, seen)
         style.dots(ax, t_dot, dots, 1.7, style.MUTED, 0.55)
     style.dots(ax, t_s, mean, 2.6 if packets else 2.0, style.INK)
-    ax.set_xlim(0, data.duration_s)
+    ax.set_xlim(0, data.shown_s)
     if np.isfinite(mean).any():
         # the axis follows the bulk: one packet that waited long must not flatten everything else
         low, high = float(np.nanmin(mean)), float(np.nanmax(mean))
@@ -214,7 +214,7 @@ def residuals(data: RunData, report: dict[str, Any]) -> str:
             ax.axvline(found["detected_s"], color=style.BLUE, lw=1.4)
         ax.set_title(titles[quantity])
         ax.set_ylabel("residual / sd")
-        ax.set_xlim(0, data.duration_s)
+        ax.set_xlim(0, data.shown_s)
         top = max(3.5, min(1.05 * _Z_CUT, max((abs(y) for y in ax.dataLim.intervaly), default=0) * 1.1))
         ax.set_ylim(-top, top)
     axes[-1].set_xlabel("run time, s")
@@ -257,7 +257,7 @@ def service(data: RunData) -> str:
         style.dots(ax, data.times_s(tasks), rate_ghz, 3.0, style.INK)
         ax.set_title(name)
         ax.set_ylabel("service rate, GHz")
-        ax.set_xlim(0, data.duration_s)
+        ax.set_xlim(0, data.shown_s)
         finite = rate_ghz[np.isfinite(rate_ghz)]
         if finite.size:
             ax.set_ylim(0, 1.25 * np.quantile(finite, 0.99))

@@ -107,6 +107,8 @@ def dots(axes: Axes, x: Array, y: Array, size: float, colour: str, alpha: float 
 
 def legend_above(axes: Axes, columns: int = 4) -> None:
     """The legend of one chart, flush right on the line of its title, where no curve can cross it."""
+    if not axes.get_legend_handles_labels()[0]:
+        return
     axes.legend(
         loc="lower right", bbox_to_anchor=(1.0, 0.985), ncols=columns, columnspacing=1.3, handlelength=1.5,
         borderaxespad=0.2,

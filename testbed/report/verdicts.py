@@ -35,15 +35,23 @@ class Verdict:
 
 def judge(report: dict[str, Any]) -> list[Verdict]:
     """Every verdict of a report whose other sections are complete."""
-    about_run = [_run_completed(report), _all_nodes_finished(report), _conservation(report)]
     lateness = _injection_lateness(report)
-    twin = [_twin_alive(report)]
+    verdicts = [
+        _run_completed(report),
+        _all_nodes_finished(report),
+        _conservation(report),
+        lateness,
+        _epochs_on_time(report),
+    ]
+    if not report["twin"]["enabled"]:
+        return verdicts
+    alive = _twin_alive(report)
     reason = ""
     if not lateness.holds:
         reason = f"the emulator itself was too late to judge a twin by it ({lateness.text})"
-    elif not twin[0].holds:
-        reason = twin[0].text
-    elif not report["run"].get("observations"):
+    elif not alive.holds:
+        reason = alive.text
+    elif not report["run"]["observations"]:
         reason = "nothing was observed"
     judged = [
         *_deviations_detected(report),
@@ -53,14 +61,18 @@ def judge(report: dict[str, Any]) -> list[Verdict]:
     ]
     if reason:
         judged = [Verdict(v.name, None, v.figure, v.bound, reason) for v in judged]
-    return [*about_run, lateness, _epochs_on_time(report), *twin, *judged]
+    return [*verdicts, alive, *judged]
 
 
 def _run_completed(report: dict[str, Any]) -> Verdict:
     run = report["run"]
     status = run.get("status") or "unknown"
     lasted, planned = run.get("duration_s") or 0.0, run.get("planned_duration_s")
-    text = f"ran {lasted:.1f} s" + (f" of {planned:.0f} s planned" if planned else "") + f", status {status}"
+    text = f"ran {lasted:.1f} s" + (f" of {planned:g} s planned" if planned else "") + f", status {status}"
+    if status == "completed" and planned and lasted >= planned:
+        text = f"ran the planned {planned:g} s, and {lasted - planned:.1f} s more until the network was empty"
+    if run.get("problem"):
+        text += f": {run['problem']}"
     return Verdict("run_completed", status == "completed", status, "completed", text)
 
 
@@ -105,24 +117,25 @@ def _epochs_on_time(report: dict[str, Any]) -> Verdict:
 
 
 def _twin_alive(report: dict[str, Any]) -> Verdict:
-    twin, lasted = report["twin"], report["run"].get("duration_s") or 0.0
-    last = twin["last_prediction_s"]
-    status = (report["nodes"].get(twin["node"]) or {}).get("status", "finished")
+    """It predicts the windows of the planned time; none is expected while the network drains."""
+    twin, run = report["twin"], report["run"]
+    lasted = run["observed_s"]
+    last, status = twin["last_prediction_s"], twin["status"]
     if last is None:
         return Verdict(
             "twin_alive", False, None, lasted, f"the twin predicted nothing (its process: {status})"
         )
-    silent = lasted - last
+    until = last + twin["window_s"]
+    alive = status == "finished" and lasted - until <= TWIN_SILENCE_S
+    text = f"predicted up to {until:.1f} s of {lasted:.1f} s"
     if status != "finished":
-        text = f"the twin's process ended as {status}; it last predicted at {last:.1f} s of {lasted:.1f} s"
-    else:
-        text = f"predicted up to {last:.1f} s of {lasted:.1f} s"
-    return Verdict("twin_alive", status == "finished" and silent <= TWIN_SILENCE_S, last, lasted, text)
+        text = f"the twin's process: {status}; it {text}"
+    return Verdict("twin_alive", alive, until, lasted, text)
 
 
 def _deviations_detected(report: dict[str, Any]) -> list[Verdict]:
     """Absent when nothing was to be detected, or when what there was began too late to be judged."""
-    lasted = report["run"].get("duration_s") or 0.0
+    lasted = report["run"]["observed_s"]
     due = [d for d in report["twin"]["deviations"] if d["detected"] or d["start_s"] + DETECTION_S <= lasted]
     if not due:
         return []
@@ -147,7 +160,7 @@ def _no_false_detection(report: dict[str, Any]) -> Verdict:
 def _twin_skill(report: dict[str, Any]) -> Verdict:
     skill = report["twin"]["delay"].get("skill_constant")
     if skill is None:
-        return Verdict("twin_skill", None, None, 0.0, "too few windows to score the delay prediction")
+        return Verdict("twin_skill", None, None, 0.0, "no link was observed long enough to have a baseline")
     text = f"hop delay predicted with skill {skill:.2f} over the constant baseline"
     return Verdict("twin_skill", skill > 0.0, skill, 0.0, text)
 

@@ -68,7 +68,7 @@ def _satellites(data: RunData, given: dict[str, Any], found: Positions) -> None:
     names = [name for name in world.places if name not in found.places]
     tracked = [name for name in names if name in used][:_TRACKS]
     tracked = tracked or names[: _TRACKS // 4]
-    instants = np.linspace(0.0, data.duration_s, _TRACK_POINTS)
+    instants = np.linspace(0.0, data.shown_s, _TRACK_POINTS)
     tracks: dict[str, list[tuple[float, float]]] = {name: [] for name in tracked}
     for step, t_s in enumerate(instants):
         for name in tracked:
@@ -239,6 +239,6 @@ def elevations(data: RunData) -> str:
     if len(satellites) > len(colours):
         handles.append(Line2D([], [], color=style.MUTED, label=f"{len(satellites) - len(colours)} others"))
     made.legend(handles=handles, loc="outside upper left", ncols=7, columnspacing=1.4)
-    axes.set(xlabel="run time, s", ylabel="elevation, deg", xlim=(0, data.duration_s))
+    axes.set(xlabel="run time, s", ylabel="elevation, deg", xlim=(0, data.shown_s))
     axes.set_ylim(bottom=0)
     return style.to_svg(made, "elevation", "Elevation of satellites over time")
