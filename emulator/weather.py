@@ -11,21 +11,36 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from emulator.radio.atmosphere import Atmosphere
+from emulator.radio.atmosphere import shared
 from emulator.radio.rain import slant_path_km
-from emulator.rows import Rows
-from emulator.spec import Place
+from emulator.rows import Profiles, Rows
+from emulator.spec import Place, WorldSpec
 from emulator.table import FIXED
 
 Attenuation = Callable[[str, float, float, float], float] | Mapping[str, float] | None
 
 
 class Weather:
-    """Extra attenuation of radio rows by the places they touch."""
+    """The air over places: clear-sky gases looked up at set-up, extra attenuation row by row."""
 
-    def __init__(self, places: list[Place], atmosphere: Atmosphere) -> None:
-        self._places = places
-        self._atmosphere = atmosphere
+    def __init__(self, spec: WorldSpec, profiles: Profiles) -> None:
+        self._places = spec.places
+        self._atmosphere = shared()
+        #: [spec places, profiles] clear-sky gases straight up in dB, for the radios that places use; that
+        #: of a moving place is for where it starts
+        self.zenith_gas_db = np.zeros((len(spec.places), len(profiles.columns["table"])))
+        radios = {radio.name: radio for radio in spec.radios}
+        weather = any(radio.weather for radio in spec.radios)
+        linked = {end for link in spec.links if link.radio for end in (link.a, link.b)}
+        for index, place in enumerate(spec.places):
+            if weather and place.kind != "satellite" and (place.access != "none" or place.id in linked):
+                # looked up now: the package behind it takes a second to load, too long during a run
+                self._atmosphere.rain_height_km(place)
+            if place.access != "none" and radios[place.radio].weather:
+                radio, up = radios[place.radio], profiles.of_radio(place.radio)
+                for profile, frequency in ((up, radio.up_frequency_ghz), (up + 1, radio.down_frequency_ghz)):
+                    self.zenith_gas_db[index, profile] = self._atmosphere.zenith_gas_db(place, frequency)
+        self._atmosphere.save()
 
     def extra_db(
         self,
@@ -49,14 +64,15 @@ class Weather:
             if not rows.r["weather"][k] > 0.0:
                 continue
             grounds = [int(p) for p in pair if p < len(self._places) and self._places[p].kind != "satellite"]
-            high, frequency = float(elevation_deg[k]), float(rows.r["frequency_ghz"][k])
-            worst = 0.0
+            high, frequency = abs(float(elevation_deg[k])), float(rows.r["frequency_ghz"][k])
+            amounts = []
             for place in grounds:
-                amount = _amount(source, self._places[place].id, t_s, abs(high), frequency)
-                if fixed[k] and amount > 0.0:
-                    amount *= self._share(self._places[place], float(range_m[k]), abs(high))
-                worst = max(worst, amount)
-            extra[k] = worst
+                share = self._share(self._places[place], float(range_m[k]), high) if fixed[k] else 1.0
+                # a platform above the rain has none at its own end of a link
+                if share > 0.0:
+                    amounts.append(share * _amount(source, self._places[place].id, t_s, high, frequency))
+            # not the larger of that and zero: a belief may be that a link is better than nominal
+            extra[k] = max(amounts, default=0.0)
         return extra
 
     def by_place(self, table: Mapping[str, float], rows: Rows) -> NDArray[np.float64]:

@@ -21,7 +21,7 @@ from emulator.orbits.ephemeris import Ephemeris
 from emulator.orbits.frames import RunClock
 from emulator.orbits.motion import Motion
 from emulator.orbits.shells import generate
-from emulator.radio.atmosphere import Atmosphere, cosecant
+from emulator.radio.atmosphere import cosecant
 from emulator.rows import Pairs, Profiles, Rows
 from emulator.spec import ConstellationSpec, WorldSpec
 from emulator.table import ACCESS, FEEDER, FIXED, ISL, Adjustments, LinkTable
@@ -98,10 +98,7 @@ class World:
             self.clock.second_of_day,
             relayed=spec.constellation.isl != "none",
         )
-        atmosphere = Atmosphere()
-        self._zenith_gas_db = self._gases(atmosphere)
-        self._weather = Weather(list(spec.places), atmosphere)
-        atmosphere.save()
+        self._weather = Weather(spec, self._profiles)
         self._planned: Pairs = Pairs.of([])
         self._rows: Rows | None = None
         self._alive = np.zeros(0, dtype=bool)
@@ -152,18 +149,6 @@ class World:
     def _fixed_pairs(self) -> Pairs:
         ends = ((self.place_index[link.a], self.place_index[link.b]) for link in self.spec.links)
         return Pairs.of([(FIXED, a, b, *self._profiles.of_link(k)) for k, (a, b) in enumerate(ends)])
-
-    def _gases(self, atmosphere: Atmosphere) -> NDArray[np.float64]:
-        """[spec places, profiles] zenith attenuation in dB, for the radios that places use upwards."""
-        result = np.zeros((len(self.spec.places), len(self._profiles.columns["table"])))
-        radios = {radio.name: radio for radio in self.spec.radios}
-        for index, place in enumerate(self.spec.places):
-            if place.access == "none" or not radios[place.radio].weather:
-                continue
-            up = self._profiles.of_radio(place.radio)
-            result[index, up] = atmosphere.zenith_gas_db(place, radios[place.radio].up_frequency_ghz)
-            result[index, up + 1] = atmosphere.zenith_gas_db(place, radios[place.radio].down_frequency_ghz)
-        return result
 
     # --- an epoch -------------------------------------------------------------------------------
 
@@ -226,7 +211,7 @@ class World:
             self._rows = Rows(
                 self._planned.where(alive),
                 self._profiles,
-                self._zenith_gas_db,
+                self._weather.zenith_gas_db,
                 self.hosts,
                 len(self.places),
                 self._rows,

@@ -102,7 +102,7 @@ def rain_attenuation_db(
     place: Place, rain_rate_mm_h: float, elevation_deg: float, frequency_ghz: float
 ) -> float:
     """Attenuation in dB by rain of this rate over the place, towards a satellite at this elevation."""
-    sky = _shared()
+    sky = shared()
     rain_height = sky.rain_height_km(place)
     sky.save()
     return slant_attenuation_db(
@@ -118,7 +118,8 @@ def rain_attenuation_db(
 _ONE: list[Atmosphere] = []
 
 
-def _shared() -> Atmosphere:
+def shared() -> Atmosphere:
+    """The one that this process uses, so that what set-up has looked up is there during the run."""
     if not _ONE:
         _ONE.append(Atmosphere())
     return _ONE[0]

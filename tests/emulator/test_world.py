@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from emulator.errors import WorldError
+from emulator.radio.atmosphere import shared
 from emulator.radio.modcod import modcod_table
 from emulator.spec import CircularShell, ConstellationSpec, FixedLink, Place, RadioSpec, Waypoint
 from emulator.table import ACCESS, FEEDER, FIXED, ISL
@@ -147,7 +148,7 @@ def test_a_platform_that_moves_takes_its_links_along() -> None:
 
 
 def test_weather_at_a_place_attenuates_both_directions_of_its_links_only() -> None:
-    rainy = DRY.__class__(**{**dataclasses.asdict(DRY), "weather": True})
+    rainy = dataclasses.replace(DRY, weather=True)
     spec = dataclasses.replace(region_spec(), radios=(rainy,))
     nominal, wet = World(spec), World(spec, Adjustments(attenuation_db=_only("north", 8.0)))
     before, after = nominal.epoch(0.0), wet.epoch(0.0)
@@ -169,6 +170,34 @@ def _only(wanted: str, amount: float):  # type: ignore[no-untyped-def]
         return amount if place == wanted else 0.0
 
     return extra
+
+
+def test_a_short_radio_link_gets_its_share_of_the_rain() -> None:
+    wet = dataclasses.replace(DRY, weather=True)
+    places = (
+        Place("valley", "ground", 46.0, 9.0),
+        Place("near", "aerial", 46.0, 9.0, 1e3),
+        Place("far", "aerial", 46.0, 9.0, 20e3),
+    )
+    links = (FixedLink("valley", "near", radio="ka"), FixedLink("valley", "far", radio="ka"))
+    spec = world_spec(*places, links=links, radios=(wet,))
+    table = World(spec, Adjustments(attenuation_db={"valley": 6.0})).epoch(0.0)
+    rain_height_km = shared().rain_height_km(places[0])
+    expected = [6.0 / rain_height_km] * 2 + [6.0] * 2
+    assert table.attenuation_db == pytest.approx(expected)
+    # above the rain there is none, whatever is said to fall there
+    table = World(spec, Adjustments(attenuation_db={"far": 6.0})).epoch(0.0)
+    assert table.attenuation_db == pytest.approx(0.0)
+
+
+def test_a_belief_may_make_a_link_better_than_nominal() -> None:
+    spec = dataclasses.replace(region_spec(), radios=(dataclasses.replace(DRY, weather=True),))
+    nominal, better = (
+        World(spec).epoch(0.0),
+        World(spec, Adjustments(attenuation_db={"north": -1.5})).epoch(0.0),
+    )
+    north = (nominal.src == 0) | (nominal.dst == 0)
+    assert (better.snr_db - nominal.snr_db)[north] == pytest.approx(1.5)
 
 
 def test_a_radio_without_weather_feels_none() -> None:
