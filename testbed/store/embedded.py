@@ -79,6 +79,7 @@ class EmbeddedSink:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.last_refusal = ""
         self._db: sqlite3.Connection | None = None
         self._tables: dict[str, _Table] = {}
 
@@ -105,6 +106,7 @@ class EmbeddedSink:
                 insert = self._insert(db, measurement, tags, fields)
                 if insert is None:
                     refused += len(values_of)
+                    self.last_refusal = f"measurement {measurement!r}: its name or its many fields do not fit"
                 else:
                     db.executemany(insert, values_of)
             db.execute("UPDATE _progress SET offset = ?", (next_offset,))

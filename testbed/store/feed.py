@@ -33,6 +33,7 @@ class Sink(Protocol):
     """A database that remembers how far into the file it has got."""
 
     name: str
+    last_refusal: str  #: why it last refused a record for good
 
     def offset(self) -> int:
         """Bytes of the file already stored; SinkUnavailable when that cannot be told."""
@@ -150,6 +151,7 @@ class Feeder:
                 stored=c.stored + len(chunk.records) - refused,
                 refused=c.refused + refused,
                 damaged=c.damaged + chunk.damaged,
+                last_error=self._sink.last_refusal if refused else c.last_error,
             )
         return True
 

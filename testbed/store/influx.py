@@ -42,7 +42,7 @@ class InfluxSink:
         self._progress = run.path / PROGRESS_FILE
         self._offset = 0 if from_start else _read_progress(self._progress, settings)
         self._connection: Connection | None = None
-        self.last_refusal = ""  #: the server's words when it last refused a point for good
+        self.last_refusal = ""  # the server's own words
 
     def offset(self) -> int:
         """Bytes of the telemetry file that the server has acknowledged."""

@@ -101,6 +101,7 @@ def test_a_record_with_too_many_columns_is_refused_and_counted(
     fill(run, link(1, "a>b", **{f"f{n}": n for n in range(10)}), link(2, "a>b", x=1), Record(3, "", {}, {}))
     counters = rebuild(run)
     assert (counters.stored, counters.refused) == (1, 2)
+    assert "2 records refused" in counters.sentence()
 
 
 def test_the_store_follows_a_run_and_is_complete_at_its_end(run: RunFolder) -> None:
@@ -163,19 +164,33 @@ def test_a_transaction_that_fails_half_way_leaves_no_trace(run: RunFolder) -> No
         assert store.query("link")["x"].tolist() == [1, 2]
 
 
-def test_a_file_that_is_no_database_is_counted_and_can_be_rebuilt(run: RunFolder) -> None:
+def test_a_file_that_is_no_database_is_counted_and_can_be_rebuilt(run: RunFolder, until: Until) -> None:
     fill(run, link(1, "a>b", x=1))
     run.database_path.write_text("not a database, but long enough to be looked at as one")
     feed = feeder(run)
     feed.start()
-    counters = feed.finish(timeout_s=1)
-    assert counters.failures
+    until(lambda: feed.counters.failures > 0)
+    counters = feed.finish(timeout_s=0.1)
     assert "not in it" in counters.sentence()
     with pytest.raises(BadInput, match="not an embedded store"):
         EmbeddedStore(run.database_path)
     assert rebuild(run).stored == 1
     with EmbeddedStore(run.database_path) as store:
         assert store.query("link")["x"].tolist() == [1]
+
+
+def test_a_rebuilt_store_has_nothing_of_the_one_it_replaces(run: RunFolder) -> None:
+    fill(run, *(link(t, "a>b", old=t) for t in range(100)))
+    left_open = EmbeddedSink(run.database_path)  # as a killed process leaves it: with its log beside it
+    Feeder(run.telemetry_path, left_open).drain()
+    assert run.database_path.with_name("telemetry.sqlite-wal").stat().st_size > 0
+    run.telemetry_path.unlink()
+    fill(run, *(link(t, "a>b", new=t) for t in range(50)))
+    assert rebuild(run).stored == 50
+    with EmbeddedStore(run.database_path) as store:
+        assert store.measurements()["link"] == (["link", "kind"], ["new"])
+        assert store.query("link")["new"].tolist() == list(range(50))
+    left_open.close()
 
 
 def test_a_damaged_line_is_passed_over_and_counted(run: RunFolder) -> None:

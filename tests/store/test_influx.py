@@ -107,6 +107,7 @@ def test_a_point_the_server_refuses_for_good_is_counted_and_costs_no_other(
     fill(run, *(record(n) for n in range(10)), record(10, x="text"), *(record(n) for n in range(11, 20)))
     counters = influx.sync(run, settings)
     assert (counters.stored, counters.refused) == (19, 1)
+    assert "field type conflict" in counters.sentence()
     assert count(settings) == 19
 
 
@@ -153,15 +154,15 @@ def test_a_server_killed_in_the_middle_of_a_run_has_every_point_in_the_end(
         server.kill()
 
 
-def test_without_a_server_the_run_is_whole_and_the_report_is_told(run: RunFolder) -> None:
+def test_without_a_server_the_run_is_whole_and_the_report_is_told(run: RunFolder, until: Until) -> None:
     settings = InfluxSettings(f"http://127.0.0.1:{free_port()}")
     feed = influx.feeder(run, settings)
     feed.start()
     fill(run, *(record(n) for n in range(1000)))
+    until(lambda: feed.counters.failures > 0)
     counters = feed.finish(timeout_s=0.2)
     assert len(list(run.records())) == 1000
     assert counters.stored == 0
-    assert counters.failures >= 1
     assert counters.behind_bytes == run.telemetry_path.stat().st_size
     assert f"{counters.behind_bytes} bytes of telemetry.jsonl not in it" in counters.sentence()
 
@@ -177,6 +178,7 @@ def test_a_server_that_hangs_does_not_hold_up_the_end_of_a_run(run: RunFolder) -
         counters = feed.finish(timeout_s=0.1)
         request.close()
     assert counters.behind_bytes > 0
+    assert counters.failures == 0  # the request was still waiting for its answer
 
 
 def test_commands_say_that_there_is_no_server(run: RunFolder) -> None:
@@ -221,6 +223,7 @@ class TwoServer:
         self.mappings: list[dict[str, Any]] = []
         self.lines: list[str] = []
         self.asked: list[tuple[str, str]] = []
+        self.refusals: list[int] = []  # statuses to answer the next writes with
         server = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -238,7 +241,9 @@ class TwoServer:
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"] or 0))
                 path = self.path.partition("?")[0]
-                if path == "/api/v2/write":
+                if path == "/api/v2/write" and server.refusals:
+                    self.answer(server.refusals.pop(0), {"code": "unavailable", "message": "not now"})
+                elif path == "/api/v2/write":
                     server.lines += body.decode().splitlines()
                     self.answer(204, None)
                 elif path == "/api/v2/buckets":
@@ -263,7 +268,7 @@ class TwoServer:
                 pass
 
         self.http = HTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.http.serve_forever, daemon=True).start()
+        threading.Thread(target=lambda: self.http.serve_forever(poll_interval=0.01), daemon=True).start()
 
 
 @pytest.fixture
@@ -289,3 +294,17 @@ def test_a_2x_server_is_written_to_as_its_api_describes(run: RunFolder, two: Two
     assert "org=lab" in written
     assert "bucket=testbed" in written
     assert "precision=ns" in written
+
+
+@pytest.mark.parametrize("status", [401, 404, 429, 500, 503])
+def test_a_server_that_cannot_take_points_now_is_offered_them_again(
+    run: RunFolder, two: TwoServer, status: int
+) -> None:
+    settings = InfluxSettings(f"http://127.0.0.1:{two.http.server_port}", org="lab", bucket="testbed")
+    fill(run, record(1), record(2))
+    two.refusals = [status]
+    with pytest.raises(EnvironmentProblem, match=f"{status} not now"):
+        influx.sync(run, settings)
+    counters = influx.sync(run, settings)
+    assert (counters.stored, counters.refused) == (2, 0)
+    assert len(two.lines) == 2

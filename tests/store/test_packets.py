@@ -99,11 +99,13 @@ def test_a_batch_the_disk_refuses_is_lost_whole_and_the_next_one_is_not(tmp_path
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     with PacketWriter(tmp_path / "p.pcap", OFFSET_NS) as writer:
         writer.write(hops[:10])
-        resource.setrlimit(resource.RLIMIT_FSIZE, (24 + 144 * 15, hard))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (24 + 144 * 15 + 50, hard))
         try:
             writer.write(hops[10:20])
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        assert len(read_hops(tmp_path / "p.pcap")) == 10
+        assert torn_bytes(tmp_path / "p.pcap") == 0
         writer.write(hops[20:])
     assert (writer.counters.written, writer.counters.lost) == (20, 10)
     assert "10 packet-hops lost" in writer.counters.sentence()
@@ -125,6 +127,7 @@ def test_scapy_shows_hop_and_header(tmp_path: Path) -> None:
     assert packets[1][dissect.WireHeader].number == 1
     assert int(first.time * 1_000_000_000) == 10_005_000_700 + OFFSET_NS
     assert "task 3>9" in first.summary()
+    assert not first.haslayer("Raw")  # a capture holds no payload, and shows none
 
 
 def test_scapy_builds_back_the_bytes_it_read(tmp_path: Path) -> None:
