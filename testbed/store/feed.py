@@ -94,6 +94,10 @@ class FeedCounters:
     behind_bytes: int = 0
     last_error: str = ""
 
+    def summary(self) -> str:
+        """What was done, and what the reader should know besides."""
+        return "; ".join(filter(None, [f"{self.name}: {self.stored} records stored", self.sentence()]))
+
     def sentence(self) -> str:
         """What the reader of a report should know; empty when the copy is complete."""
         parts = []

@@ -102,6 +102,9 @@ def test_a_record_with_too_many_columns_is_refused_and_counted(
     counters = rebuild(run)
     assert (counters.stored, counters.refused) == (1, 2)
     assert "2 records refused" in counters.sentence()
+    assert counters.summary().startswith(
+        "embedded store: 1 records stored; embedded store: 2 records refused"
+    )
 
 
 def test_the_store_follows_a_run_and_is_complete_at_its_end(run: RunFolder) -> None:
