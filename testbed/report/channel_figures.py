@@ -14,9 +14,12 @@ from nodes.wire import Record
 from testbed.report import style
 from testbed.report.collect import Array, RunData, values
 from testbed.report.figures import shade
+from testbed.report.terminal import number
 from testbed.report.verdicts import LATENESS_P99_US
 
 _PLAIN = FuncFormatter(lambda value, _: f"{value:,.0f}" if value >= 1 else f"{value:g}")
+#: bins of a histogram as drawn: the recorded ones are too fine to be read
+_BINS = 50
 KIND_LABELS = {"access": "access", "feeder": "feeder", "isl": "inter-satellite", "fixed": "terrestrial"}
 
 
@@ -42,9 +45,11 @@ def traffic(data: RunData, links: list[str]) -> str:
         t_s, lost = _summed(data, radio, "lost")
         _, out = _summed(data, radio, "packets_out")
         with np.errstate(divide="ignore", invalid="ignore"):
-            axes[1].plot(t_s, 100 * lost / (lost + out), color=style.ORANGE)
+            share = 100 * lost / (lost + out)
+        axes[1].plot(t_s, share, color=style.ORANGE)
         axes[1].set(title="lost on radio links", ylabel="% of packets")
-        axes[1].set_ylim(bottom=0)
+        # a run that lost nothing must not look as if it had lost thousandths
+        axes[1].set_ylim(0, max(0.5, 1.1 * float(np.nanmax(share, initial=0.0))))
         for link in [x for x in links if data.by_tag("link", "link")[x][0].fields.get("snr_db")][:4]:
             group = data.by_tag("link", "link")[link]
             axes[2].plot(data.times_s(group), values(group, "snr_db"), label=link.replace(">", " → "), lw=1.1)
@@ -85,7 +90,7 @@ def lateness(report: dict[str, Any]) -> str:
         ax.set_ylim(bottom=0.7)
         for name, colour in (("p50", style.INK), ("p99", style.ORANGE)):
             if figures.get(name):
-                ax.axvline(figures[name], color=colour, lw=1.2, label=f"{name} {figures[name]:.3g} µs")
+                ax.axvline(figures[name], color=colour, lw=1.2, label=f"{name} {number(figures[name])} µs")
         if key == "lateness_us":
             ax.axvline(
                 LATENESS_P99_US, color=style.MUTED, lw=1.2, ls="--", label=f"bound {LATENESS_P99_US:.0f} µs"
@@ -109,4 +114,6 @@ def _bins(histogram: dict[str, Any]) -> tuple[Array, Array]:
         edges = np.concatenate([edges[:1] / ratio, edges])
     if edges[0] <= 0:
         edges[0] = edges[1] / 2 if edges.size > 1 and edges[1] > 0 else 1e-3
-    return edges, counts
+    together = -(-counts.size // _BINS)
+    starts = np.arange(0, counts.size, together)
+    return np.append(edges[starts], edges[-1]), np.add.reduceat(counts, starts)

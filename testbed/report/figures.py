@@ -44,10 +44,11 @@ def _deviation_mark(data: RunData) -> list[Patch]:
 def interesting(data: RunData, report: dict[str, Any]) -> list[str]:
     """Links with traffic, those first whose delay a reader would want to see.
 
-    First what a deviation or a detection touched, then by how much the delay moved; links of the same
-    pair of places follow each other only when nothing else is left.
+    First what a deviation or a detection touched, then what was busy for most of the run, then by how much
+    the delay moved; of each pair of places, one direction comes before the second of any.
     """
     named = {place_of(d) for d in report["twin"]["detections"]}
+    most = max((len(seen) for seen in data.by_tag("link", "link").values()), default=0)
     ranked = []
     for name, seen in data.by_tag("link", "link").items():
         mean = values(seen, "delay_mean_ms")
@@ -56,7 +57,8 @@ def interesting(data: RunData, report: dict[str, Any]) -> list[str]:
             continue
         fixed = seen[0].tags.get("kind") == "fixed"
         touched = bool(named & {*name.split(">"), name}) or any(d.concerns(name) for d in data.deviations)
-        ranked.append((fixed or not touched, -float(np.ptp(np.quantile(moved, [0.05, 0.95]))), name))
+        sparse = moved.size < len(mean) / 4 or len(mean) < most / 2
+        ranked.append((fixed or not touched, sparse, -float(np.ptp(np.quantile(moved, [0.05, 0.95]))), name))
     names = [name for *_, name in sorted(ranked)]
     first: list[str] = []
     pairs: set[frozenset[str]] = set()

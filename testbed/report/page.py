@@ -58,8 +58,20 @@ def _top(report: dict[str, Any]) -> str:
         tiles.append(tile(shown, "%", f"of {total['ingress']:,} packets delivered"))
     twin = report["twin"]
     if twin["delay"].get("skill_constant") is not None:
-        tiles.append(tile(f"{twin['delay']['skill_constant']:.2f}", "", "skill of the delay prediction"))
-        tiles.append(tile(f"{100 * twin['delay']['picp90']:.0f}", "%", "of delays in the 90 % band"))
+        void_note = (
+            ", void"
+            if any(v["holds"] is None for v in report["verdicts"] if v["name"] == "twin_skill")
+            else ""
+        )
+        skill = f"{twin['delay']['skill_constant']:.2f}"
+        tiles.append(tile(skill, "", f"skill of the delay prediction{void_note}"))
+        tiles.append(
+            tile(
+                number(100 * (twin["delay"]["picp90"] or 0.0), 2),
+                "%",
+                f"of delays in the 90 % band{void_note}",
+            )
+        )
     due = twin["deviations"]
     if due:
         slowest = max((d["delay_s"] for d in due if d["delay_s"] is not None), default=None)

@@ -46,6 +46,8 @@ def number(value: Any, digits: int = 3) -> str:
         return str(value)
     if isinstance(value, list):
         return " to ".join(number(item, digits) for item in value)
+    if abs(value) < 1e-9:
+        return "0"
     if isinstance(value, int) or abs(value) >= 10**digits:
         return f"{value:,.0f}"
     return f"{value:.{digits}g}"
@@ -53,11 +55,15 @@ def number(value: Any, digits: int = 3) -> str:
 
 def _verdicts(document: dict[str, Any]) -> Table:
     table = Table.grid(padding=(0, 2))
+    said = ""
     for verdict in document["verdicts"]:
         word, style = _MARKS[verdict["holds"]]
-        table.add_row(
-            Text(f"  {word}", style=style), verdict["name"].replace("_", " "), Text(verdict["text"])
+        # what makes one verdict void makes others void too: the reason is worth its lines once
+        text = (
+            "for the same reason" if verdict["holds"] is None and verdict["text"] == said else verdict["text"]
         )
+        said = verdict["text"]
+        table.add_row(Text(f"  {word}", style=style), verdict["name"].replace("_", " "), Text(text))
     return table
 
 

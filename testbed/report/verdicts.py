@@ -125,7 +125,7 @@ def _twin_alive(report: dict[str, Any]) -> Verdict:
         return Verdict(
             "twin_alive", False, None, lasted, f"the twin predicted nothing (its process: {status})"
         )
-    until = last + twin["window_s"]
+    until = min(last + twin["window_s"], lasted)
     alive = status == "finished" and lasted - until <= TWIN_SILENCE_S
     text = f"predicted up to {until:.1f} s of {lasted:.1f} s"
     if status != "finished":
