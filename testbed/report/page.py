@@ -76,9 +76,8 @@ def _top(report: dict[str, Any]) -> str:
     if due:
         slowest = max((d["delay_s"] for d in due if d["delay_s"] is not None), default=None)
         found = sum(1 for d in due if d["detected"])
-        tiles.append(
-            tile(f"{found} of {len(due)}", "", f"deviations detected, slowest after {number(slowest)} s")
-        )
+        late_by = "" if slowest is None else f", slowest after {number(slowest, 2)} s"
+        tiles.append(tile(f"{found} of {len(due)}", "", f"deviations detected{late_by}"))
     notes = "".join(f"<li>{escape(problem)}</li>" for problem in report["problems"])
     return (
         f"<header><p class='eyebrow'>{escape(' · '.join(str(f) for f in facts if f))}</p>"

@@ -129,7 +129,7 @@ def _twin_alive(report: dict[str, Any]) -> Verdict:
     alive = status == "finished" and lasted - until <= TWIN_SILENCE_S
     text = f"predicted up to {until:.1f} s of {lasted:.1f} s"
     if status != "finished":
-        text = f"the twin's process: {status}; it {text}"
+        text = f"the twin {status}; it {text}"
     return Verdict("twin_alive", alive, until, lasted, text)
 
 

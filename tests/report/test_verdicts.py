@@ -177,11 +177,11 @@ def test_what_went_wrong_stands_in_the_verdict(judged):
 
 def test_a_killed_twin_fails_and_voids_what_it_would_have_been_judged_by(judged):
     def change(made):
-        made.info["twin_status"] = "killed by signal 9"
+        made.info["twin_status"] = "was killed (SIGKILL)"
 
     _, verdicts = judged(change, twin_until_s=8.0)
     assert failed(verdicts) == {"twin_alive"}
-    assert "killed by signal 9" in verdicts["twin_alive"]["text"]
+    assert "was killed (SIGKILL)" in verdicts["twin_alive"]["text"]
     assert "deviations_detected" in void(verdicts)
 
 
