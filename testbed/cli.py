@@ -286,7 +286,7 @@ def influx_sync(
     settings = InfluxSettings.from_table(table if url else folder.scenario()["store"]["influxdb"])
     if settings is None:
         raise BadInput(f"{path}: its scenario names no store.influxdb.url; give one with --url")
-    text = sync(folder, settings, from_start=again).sentence()
+    text = sync(folder, settings, from_start=again).summary()
     print(text)
     _write_json(json_file, {"done": text})
 

@@ -10,13 +10,13 @@ class TestbedError(Exception):
     exit_status = 1
 
 
-class BadInput(TestbedError):
+class BadInput(TestbedError):  # noqa: N818 - the input is bad, the program is not
     """The input is wrong; the sentence names file, key, value and what is allowed."""
 
     exit_status = 2
 
 
-class EnvironmentProblem(TestbedError):
+class EnvironmentProblem(TestbedError):  # noqa: N818
     """The environment cannot do it; the sentence says what would fix that."""
 
     exit_status = 3

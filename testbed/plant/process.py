@@ -155,8 +155,8 @@ class Plant:
         self._drain()
         if self._member.started is not None:
             self._close_window(time.monotonic_ns(), window)
-        if self._packets is not None:
-            self._packets.close()
+        if self._packets is not None and (sentence := self._packets.close().sentence()):
+            self._member.event("disk", sentence)
         self._save(final=True)
 
     def _links(self) -> dict[str, dict[str, Any]]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,11 +22,17 @@ class Report:
 
     document: dict[str, Any]
     folder: Path
+    #: False: the disk did not take all of it
+    complete: bool = True
 
     @property
     def exit_status(self) -> int:
-        """1 when a verdict failed, otherwise 0. A void one fails nothing itself: what made it void does."""
-        return int(any(verdict["holds"] is False for verdict in self.document["verdicts"]))
+        """1 when a verdict failed or the report could not be kept, otherwise 0.
+
+        A void verdict fails nothing by itself: what made it void does.
+        """
+        failed = any(verdict["holds"] is False for verdict in self.document["verdicts"])
+        return int(failed or not self.complete)
 
 
 def render(run_path: str | Path, json_path: str | Path | None = None) -> Report:
@@ -38,18 +45,27 @@ def render(run_path: str | Path, json_path: str | Path | None = None) -> Report:
 
     data = collect.load(Path(run_path))
     content = document.build(data)
-    write_json(data.path / "report.json", content)
+    problems: list[str] = content["problems"]
+    unwritten: list[str] = []
+
+    def keep(path: Path, write: Callable[[Path], None]) -> None:
+        try:
+            write(path)
+        except OSError as error:
+            unwritten.append(f"{path} could not be written: {error.strerror}")
+
     try:
         html = page.page(data, content)
     except Exception as error:
         # The figures are the last and the largest part: whatever breaks there must not cost the verdicts.
-        content["problems"].append(f"report.html could not be drawn: {type(error).__name__}: {error}")
-        write_json(data.path / "report.json", content)
+        problems.append(f"report.html could not be drawn: {type(error).__name__}: {error}")
     else:
-        _replace(data.path / "report.html", html)
-    if json_path is not None:
-        write_json(Path(json_path), content)
-    return Report(content, data.path)
+        keep(data.path / "report.html", lambda path: _replace(path, html))
+    for path in (data.path / "report.json", json_path):
+        if path is not None:
+            keep(Path(path), lambda path: write_json(path, content))
+    problems += unwritten
+    return Report(content, data.path, complete=not unwritten)
 
 
 def print_summary(report: Report, console: Console | None = None) -> None:
@@ -62,12 +78,16 @@ def print_summary(report: Report, console: Console | None = None) -> None:
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Writes a JSON file whole or not at all."""
+    """Writes a JSON file whole or not at all; OSError when the disk refuses."""
     _replace(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def _replace(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(path.name + ".part")
-    beside.write_text(text, encoding="utf-8")
-    os.replace(beside, path)
+    try:
+        beside.write_text(text, encoding="utf-8")
+        os.replace(beside, path)
+    except OSError:
+        beside.unlink(missing_ok=True)
+        raise

