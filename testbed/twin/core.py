@@ -21,11 +21,10 @@ from testbed.twin.events import Channel, Events
 from testbed.twin.knowledge import Knowledge
 from testbed.twin.links import LinkBelief
 from testbed.twin.nominal import NominalLink, NominalNetwork, RadioBelief
-from testbed.twin.observations import filter_record, window_index
+from testbed.twin.observations import filter_record, numbers, window_index
 from testbed.twin.predict import (
     DELAY,
     LOSS,
-    SERVICE,
     SNR,
     THROUGHPUT,
     Prediction,
@@ -37,12 +36,11 @@ from testbed.twin.predict import (
 )
 from testbed.twin.radio import RadioChannel
 from testbed.twin.servers import ServerBelief
+from testbed.twin.tasks import Tasks
 from testbed.twin.watch import FloorWatch, LossWatch, MissingRate, SilenceWatch
 
 #: predictions of so many windows are kept for tasks that are reported late
 _KEPT_WINDOWS = 12
-#: a window's tasks are compared with its prediction so many windows later
-_TASK_WINDOWS = 2
 #: an inter-satellite link without traffic for so many windows is not predicted any more
 _IDLE_WINDOWS = 40
 #: above this share of a window in use, a link's floor of delay says nothing about the link
@@ -92,8 +90,6 @@ class Twin:
         self._present: set[str] = set()
         self._traffic: dict[str, int] = {}  # link -> last window with packets
         self._held: dict[int, dict[str, Record]] = {}
-        self._tasks: list[Record] = []
-        self._done: dict[int, dict[str, tuple[float, float]]] = {}  # window -> server -> cycles, seconds
         self._made: dict[int, dict[str, Prediction]] = {}
         self._closed = -1
         radios = sum(1 for place in knowledge.world.places if place.radio)
@@ -104,6 +100,9 @@ class Twin:
         self.threshold = threshold_for(run_length, 1.0)
         self._chance = 1.0 / run_length
         self.servers = {name: ServerBelief(hz, self.threshold) for name, hz in knowledge.servers.items()}
+        self._tasks = Tasks(
+            self.servers, knowledge.node_places, self.events, self._baseline, self._window_ns, self.counters
+        )
 
     def rehearse(self) -> None:
         """Computes the first window's network once, so that nothing is compiled or read after the start."""
@@ -171,7 +170,7 @@ class Twin:
             if record is None:
                 self.counters["refused"] += 1
             elif record.measurement == "task":
-                self._tasks.append(record)
+                self._tasks.take(record)
             elif record.measurement == "link":
                 window = window_index(record.t_ns, self._start_ns, self._window_ns)
                 if window <= self._closed:
@@ -201,7 +200,7 @@ class Twin:
             prediction = made.get(name)
             if prediction is None or prediction.link is None:
                 self.counters["unpredicted"] += 1
-                if _numbers(report).get("packets_in", 0.0):
+                if numbers(report).get("packets_in", 0.0):
                     self._traffic[name] = (
                         window  # an inter-satellite link comes into use: predict it from now on
                     )
@@ -215,7 +214,7 @@ class Twin:
         out += self.events.fades(alarms, self.channels, set(residuals), falls, now_ns, now_s)
         if reports and not self.quiet:
             out += self._silence(made, reports, begins_s, now_ns, now_s)
-        out += self._tasks_done(window, now_ns, now_s)
+        out += self._tasks.close(window, self._made, self._start_ns, now_ns)
         self.counters["windows"] += 1
         self.counters["windows_without_reports"] += not reports
         for old in [w for w in self._held if w <= window]:
@@ -236,7 +235,7 @@ class Twin:
         belief, watches = self.links[link.id], self._watches.get(link.id)
         t_ns, t_s = self._start_ns + window * self._window_ns, window * self.window_s
         now_s = (now_ns - self._start_ns) / 1e9
-        number = _numbers(report)
+        number = numbers(report)
         length_s = number.get("window_s", self.window_s) or self.window_s
         out: list[Record] = []
         belief.windows += 1
@@ -330,7 +329,7 @@ class Twin:
             if report is None:
                 watches.silence.missing(begins_s)
             else:
-                number = _numbers(report)
+                number = numbers(report)
                 watches.silence.reported(
                     begins_s, number.get("packets_out", 0.0), number.get("dropped_down", 0.0),
                     math.isfinite(number.get("snr_db", math.nan)),
@@ -339,52 +338,6 @@ class Twin:
         needed = self._missing.windows_until(self._chance)
         silent = {name: watches.silence for name, watches in self._watches.items()}
         return self.events.silence(silent, needed, now_ns, now_s)
-
-    # --- servers ------------------------------------------------------------------------------
-
-    def _tasks_done(self, window: int, now_ns: int, now_s: float) -> list[Record]:
-        """Learns from the tasks that were reported; compares whole windows when their tasks are in."""
-        out: list[Record] = []
-        waiting, self._tasks = self._tasks, []
-        for record in sorted(waiting, key=lambda r: r.t_ns):
-            name, number = record.tags.get("node", ""), _numbers(record)
-            server = self.servers.get(name)
-            done_in = (record.t_ns - self._start_ns) // self._window_ns
-            if done_in > window:  # its window has not been closed: not to be looked at yet
-                self._tasks.append(record)
-                continue
-            cycles, service_s = number.get("cycles", 0.0), number.get("service_s", 0.0)
-            if server is None or cycles <= 0.0 or service_s <= 0.0:
-                self.counters["unusable_tasks"] += 1
-                continue
-            self._add_done(name, server, done_in, cycles, service_s)
-            alarm = server.observe(cycles, service_s, (record.t_ns - self._start_ns) / 1e9)
-            place = self.knowledge.node_places.get(name, "")
-            out += self.events.server(name, place, server, alarm, now_ns, now_s)
-        for old in sorted(w for w in self._done if w <= window - _TASK_WINDOWS):
-            out += self._compare_servers(old, self._done.pop(old))
-        return out
-
-    def _add_done(self, name: str, server: ServerBelief, done_in: int, cycles: float, seconds: float) -> None:
-        sums = self._done.setdefault(done_in, {})
-        before = sums.get(name, (0.0, 0.0))
-        sums[name] = (before[0] + cycles, before[1] + seconds)
-
-    def _compare_servers(self, window: int, sums: dict[str, tuple[float, float]]) -> list[Record]:
-        out = []
-        t_ns = self._start_ns + window * self._window_ns
-        for name, (cycles, seconds) in sums.items():
-            made = self._made.get(window, {}).get(name)
-            if made is None:
-                self.counters["late_tasks"] += 1
-                continue
-            band, observed = made.bands[SERVICE], cycles / seconds
-            residual = math.log(observed / band.mean)
-            server = self.servers[name]
-            server.residuals.add(residual)
-            out.append(residual_record(name, SERVICE, t_ns, band, observed, residual / server.sd_log))
-            self._baseline.add(name, SERVICE, observed, window * self.window_s)
-        return out
 
     # --- belief -------------------------------------------------------------------------------
 
@@ -410,8 +363,3 @@ class Twin:
                 factor = math.exp(server.factor_log.mean)
                 state(name, "service_factor", factor, factor**2 * server.factor_log.variance)
         return out
-
-
-def _numbers(record: Record) -> dict[str, float]:
-    """The numeric fields of a record."""
-    return {name: float(value) for name, value in record.fields.items() if isinstance(value, int | float)}

@@ -25,16 +25,21 @@ class Whitener:
     __slots__ = ("_floor", "_memory", "_weight", "_xx", "_xy", "phi", "previous", "sd")
 
     def __init__(
-        self, prior_sd: float, floor_sd: float, memory: float = 240.0, prior_weight: float = 20.0
+        self,
+        prior_sd: float,
+        floor_sd: float,
+        memory: float = 240.0,
+        prior_weight: float = 20.0,
+        prior_phi: float = 0.0,
     ) -> None:
         self.sd = prior_sd
-        self.phi = 0.0
+        self.phi = prior_phi
         self.previous: float | None = None
         self._floor = floor_sd
         self._memory = memory
         self._weight = prior_weight
         self._xx = prior_weight * prior_sd**2
-        self._xy = 0.0
+        self._xy = prior_phi * self._xx
 
     def forecast(self) -> float:
         """Expected next residual, from the last one."""

@@ -59,3 +59,8 @@ def window_index(t_ns: int, start_ns: int, window_ns: int) -> int:
     boundary or shortly after (less than half a window); window 0 is therefore reported at start + window.
     """
     return (t_ns - start_ns + window_ns // 2) // window_ns - 1
+
+
+def numbers(record: Record) -> dict[str, float]:
+    """The numeric fields of a record."""
+    return {name: float(value) for name, value in record.fields.items() if isinstance(value, int | float)}

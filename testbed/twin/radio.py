@@ -35,7 +35,8 @@ class RadioChannel:
     def __init__(self, threshold: float) -> None:
         self.bias = ScalarKalman(0.0, sd=1.0, process_sd=0.01)
         self.attenuation = ScalarKalman(0.0, sd=0.0, process_sd=0.0)
-        self.noise = Whitener(prior_sd=0.4, floor_sd=0.1)
+        # Until it is known whether reports are correlated, they are taken to be: the careful side.
+        self.noise = Whitener(prior_sd=0.4, floor_sd=0.1, prior_phi=0.5)
         self.cusum = Cusum(threshold)
         self.phase = Phase.WATCHING
         self.windows = 0
