@@ -14,7 +14,7 @@ from typing import Protocol
 
 from emulator.spec import WorldSpec
 from nodes.wire import Record, Value
-from testbed.twin.attribution import LINK_DOWN, LinkFall
+from testbed.twin.attribution import LinkFall
 from testbed.twin.baselines import ConstantBaseline
 from testbed.twin.detect import Alarm, threshold_for
 from testbed.twin.events import Channel, Events
@@ -37,33 +37,18 @@ from testbed.twin.predict import (
 from testbed.twin.radio import RadioChannel
 from testbed.twin.servers import ServerBelief
 from testbed.twin.tasks import Tasks
-from testbed.twin.watch import FloorWatch, LossWatch, MissingRate, SilenceWatch
+from testbed.twin.watching import LinkWatching
 
 #: predictions of so many windows are kept for tasks that are reported late
 _KEPT_WINDOWS = 12
 #: an inter-satellite link without traffic for so many windows is not predicted any more
 _IDLE_WINDOWS = 40
-#: above this share of a window in use, a link's floor of delay says nothing about the link
-_BUSY = 0.5
-#: a floor may rise by the time of so many bits when the smallest packets happen to stay away
-_PACKET_BITS = 2_000.0
 
 
 class Network(Protocol):
     """What the twin asks of a nominal network."""
 
     def at(self, t_s: float, isl: frozenset[str]) -> list[NominalLink]: ...
-
-
-class Watches:
-    """The watches over one link while it exists."""
-
-    def __init__(self, threshold: float, log_odds: float) -> None:
-        self.silence = SilenceWatch()
-        self.floor = FloorWatch(threshold)
-        self.loss = LossWatch(log_odds)
-        #: rate at which the floor was learned
-        self.rate_bps = 0.0
 
 
 class Twin:
@@ -84,8 +69,6 @@ class Twin:
         self._network = build(knowledge.world, self)
         self._start_ns = 0
         self._baseline = ConstantBaseline(knowledge.settings.calibration_share * knowledge.duration_s)
-        self._watches: dict[str, Watches] = {}
-        self._missing = MissingRate()
         self._latest: dict[str, str] = {}  # baseline key, or group -> link last seen there
         self._present: set[str] = set()
         self._traffic: dict[str, int] = {}  # link -> last window with packets
@@ -98,7 +81,7 @@ class Twin:
         run_length = channels * per_day / knowledge.settings.false_alarms_per_day
         #: CUSUM threshold of every channel, from the false-alarm rate that all of them share
         self.threshold = threshold_for(run_length, 1.0)
-        self._chance = 1.0 / run_length
+        self._watching = LinkWatching(self.events, self.threshold, 1.0 / run_length, self.window_s)
         self.servers = {name: ServerBelief(hz, self.threshold) for name, hz in knowledge.servers.items()}
         self._tasks = Tasks(
             self.servers, knowledge.node_places, self.events, self._baseline, self._window_ns, self.counters
@@ -139,8 +122,7 @@ class Twin:
             made[link.id] = predict_link(link, belief, channel)
             records += prediction_records(made[link.id], belief, self._baseline, t_ns, self.window_s)
         for name in self._present - made.keys():
-            del self._watches[name]
-            self.events.forget_link(name)
+            self._watching.end(name)
             if name not in self._latest.values():
                 del self.links[name]
         self._present = set(made)
@@ -158,7 +140,7 @@ class Twin:
             donor = self._latest.get(key) or self._latest.get(link.group)
             if donor is not None and donor != link.id:
                 self.links[link.id] = self.links[donor].inherit()
-            self._watches[link.id] = Watches(self.threshold, -math.log(self._chance))
+            self._watching.begin(link.id)
         return self.links.setdefault(link.id, LinkBelief())
 
     # --- observe ------------------------------------------------------------------------------
@@ -201,9 +183,8 @@ class Twin:
             if prediction is None or prediction.link is None:
                 self.counters["unpredicted"] += 1
                 if numbers(report).get("packets_in", 0.0):
-                    self._traffic[name] = (
-                        window  # an inter-satellite link comes into use: predict it from now on
-                    )
+                    # an inter-satellite link comes into use: it is predicted from now on
+                    self._traffic[name] = window
                 continue
             out += self._link(window, prediction, prediction.link, report, residuals, falls, now_ns)
         alarms: dict[Channel, Alarm] = {}
@@ -213,7 +194,7 @@ class Twin:
                 alarms[key] = alarm
         out += self.events.fades(alarms, self.channels, set(residuals), falls, now_ns, now_s)
         if reports and not self.quiet:
-            out += self._silence(made, reports, begins_s, now_ns, now_s)
+            out += self._watching.silence(made, reports, begins_s, now_ns, now_s)
         out += self._tasks.close(window, self._made, self._start_ns, now_ns)
         self.counters["windows"] += 1
         self.counters["windows_without_reports"] += not reports
@@ -232,7 +213,7 @@ class Twin:
         now_ns: int,
     ) -> list[Record]:
         """One link's report of a window."""
-        belief, watches = self.links[link.id], self._watches.get(link.id)
+        belief = self.links[link.id]
         t_ns, t_s = self._start_ns + window * self._window_ns, window * self.window_s
         now_s = (now_ns - self._start_ns) / 1e9
         number = numbers(report)
@@ -268,76 +249,22 @@ class Twin:
             compare(LOSS, observed, (observed - band.mean) / band.sd if band.sd > 0.0 else 0.0)
             if not explained:
                 belief.observe_loss(lost, packets_out + lost)
-                if watches is not None:
-                    alarm = watches.loss.observe(lost, packets_out + lost, band.mean, t_s)
-                    out += self.events.unknown(link.id, watches.loss, alarm, "loss", now_ns, now_s)
-            elif watches is not None and not watches.loss.changed:
-                watches.loss.start_over()
+            out += self._watching.loss(
+                link.id, lost, packets_out + lost, band.mean, explained, t_s, now_ns, now_s
+            )  # fmt: skip
         if DELAY in prediction.bands and packets_out > 0 and (report.samples or "delay_mean_ms" in number):
             samples = report.samples or [number["delay_mean_ms"]]
             observed = number.get("delay_mean_ms", sum(samples) / len(samples))
             compare(DELAY, observed, belief.observe_delays(link, observed, samples, self.window_s))
-            if watches is not None:
-                out += self._floor(link, watches, min(samples), number, explained, t_s, now_ns)
+            busy_s = number.get("busy_s", 0.0)
+            noticed, rise_ms = self._watching.floor(
+                link, min(samples), busy_s, explained, t_s, now_ns, now_s
+            )  # fmt: skip
+            belief.bias.variance += rise_ms**2
+            out += noticed
         else:
             belief.window_work.miss()
         return out
-
-    def _floor(
-        self,
-        link: NominalLink,
-        watches: Watches,
-        floor_ms: float,
-        number: dict[str, float],
-        explained: bool,
-        begins_s: float,
-        now_ns: int,
-    ) -> list[Record]:
-        """The least delay of a window goes to its watch, unless something explains it."""
-        if not watches.floor.changed and not 0.75 < link.rate_bps / (watches.rate_bps or 1.0) < 1.33:
-            # The least packet takes another time now: what was usual has to be learned anew.
-            watches.rate_bps = link.rate_bps
-            watches.floor.start_over()
-        if explained or number.get("busy_s", 0.0) > _BUSY * self.window_s:
-            watches.floor.pause()
-            return []
-        packet_ms = _PACKET_BITS / link.rate_bps * 1e3
-        alarm = watches.floor.observe(floor_ms - link.delay_ms, begins_s, packet_ms)
-        if alarm is not None:
-            belief = self.links[link.id]
-            belief.bias.variance += watches.floor.size()[0] ** 2
-        now_s = (now_ns - self._start_ns) / 1e9
-        return self.events.unknown(link.id, watches.floor, alarm, "ms", now_ns, now_s)
-
-    def _silence(
-        self,
-        made: dict[str, Prediction],
-        reports: dict[str, Record],
-        begins_s: float,
-        now_ns: int,
-        now_s: float,
-    ) -> list[Record]:
-        missing = expected = 0
-        for name in made:
-            watches = self._watches.get(name)
-            if watches is None:
-                continue
-            report = reports.get(name)
-            if not watches.silence.down and self.events.find(LINK_DOWN, name) is None:
-                expected += watches.silence.reports > 0
-                missing += watches.silence.reports > 0 and report is None
-            if report is None:
-                watches.silence.missing(begins_s)
-            else:
-                number = numbers(report)
-                watches.silence.reported(
-                    begins_s, number.get("packets_out", 0.0), number.get("dropped_down", 0.0),
-                    math.isfinite(number.get("snr_db", math.nan)),
-                )  # fmt: skip
-        self._missing.add(missing, expected)
-        needed = self._missing.windows_until(self._chance)
-        silent = {name: watches.silence for name, watches in self._watches.items()}
-        return self.events.silence(silent, needed, now_ns, now_s)
 
     # --- belief -------------------------------------------------------------------------------
 

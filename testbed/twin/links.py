@@ -186,8 +186,8 @@ class LinkBelief:
         p = (weight * nominal + self.lost) / (weight + self.sent)
         expected = max(self.packets.value, 1.0)
         sd = math.sqrt(p * (1.0 - p) / expected + p / (weight + self.sent))
-        low, high = poisson_band(p * expected)
-        return Band(p, sd, low / expected, min(high / expected, 1.0))
+        low, high, median = poisson_band(p * expected)
+        return Band(p, sd, low / expected, min(high / expected, 1.0), min(median / expected, 1.0))
 
     # --- observation --------------------------------------------------------------------------
 
@@ -227,16 +227,16 @@ def nominal_loss(link: NominalLink) -> float:
     return 1.0 - (1.0 - link.loss) * (1.0 - link.frame_error) ** frames
 
 
-def poisson_band(mean: float) -> tuple[float, float]:
-    """5 % and 95 % quantiles of a Poisson count; Gaussian beyond a mean of 50."""
+def poisson_band(mean: float) -> tuple[float, float, float]:
+    """5 %, 95 % and 50 % quantiles of a Poisson count; Gaussian beyond a mean of 50."""
     if mean > 50.0:
-        return max(mean - Z90 * math.sqrt(mean), 0.0), mean + Z90 * math.sqrt(mean)
+        return max(mean - Z90 * math.sqrt(mean), 0.0), mean + Z90 * math.sqrt(mean), mean
     term = total = math.exp(-mean)
-    count, low = 0, 0
+    count = low = median = 0
     while total < 0.95:
-        if total < 0.05:
-            low = count + 1
+        low = count + 1 if total < 0.05 else low
+        median = count + 1 if total < 0.5 else median
         count += 1
         term *= mean / count
         total += term
-    return float(low), float(count)
+    return float(low), float(count), float(median)

@@ -1,8 +1,24 @@
-"""When windows are closed: the deadlines, without a process."""
+"""When windows are closed and when the process ends: the controller without a process."""
 
 from __future__ import annotations
 
+import threading
+from collections import Counter
+
+import pytest
+import zmq
+
+from nodes import wire
+from testbed.errors import BadInput, EnvironmentProblem
+from testbed.twin import controller
 from testbed.twin.controller import Windows
+
+
+class StubTwin:
+    """A twin that is never started."""
+
+    counters: Counter[str] = Counter()  # noqa: RUF012
+
 
 START, LENGTH = 10**12, 500_000_000
 
@@ -37,3 +53,29 @@ def test_late_reports_lengthen_the_grace_up_to_a_bound() -> None:
     for late in range(2, 50):
         windows.noticed_late(late)
     assert once < windows.grace_s <= 2.0
+
+
+def test_nobody_there_is_a_problem_of_the_environment() -> None:
+    lonely = controller.Controller("tcp://127.0.0.1:9", StubTwin())  # type: ignore[arg-type]
+    with pytest.raises(EnvironmentProblem, match="is the testbed running"):
+        lonely.run(wait_s=0.05)
+
+
+def test_an_endpoint_that_is_none_is_bad_input() -> None:
+    with pytest.raises(BadInput, match="--connect nonsense"):
+        controller.Controller("nonsense", StubTwin())  # type: ignore[arg-type]
+
+
+def test_a_supervisor_that_falls_silent_ends_the_twin(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(controller, "SILENCE_S", 0.1)
+    with zmq.Context() as context, context.socket(zmq.ROUTER) as socket:
+        port = socket.bind_to_random_port("tcp://127.0.0.1")
+        twin = controller.Controller(f"tcp://127.0.0.1:{port}", StubTwin())  # type: ignore[arg-type]
+        statuses: list[int] = []
+        thread = threading.Thread(target=lambda: statuses.append(twin.run()))
+        thread.start()
+        identity, data = socket.recv_multipart()
+        assert isinstance(wire.decode(data), wire.Register)
+        socket.send_multipart([identity, wire.encode(wire.Registered(1, "", {}, {}))])
+        thread.join(10.0)
+        assert statuses == [3]
