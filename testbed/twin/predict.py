@@ -52,7 +52,8 @@ def predict_link(link: NominalLink, belief: LinkBelief, channel: RadioChannel | 
 def predict_server(name: str, belief: ServerBelief) -> Prediction:
     """The prediction for one server."""
     mean = belief.mean_hz
-    return Prediction(name, None, {SERVICE: Band(mean, mean * belief.sd_log, *belief.band_hz())})
+    band = Band(mean, mean * belief.sd_log, *belief.band_hz(), belief.median_hz)
+    return Prediction(name, None, {SERVICE: band})
 
 
 def prediction_records(

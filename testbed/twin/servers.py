@@ -40,6 +40,12 @@ class ServerBelief:
         return self.nominal_hz * math.exp(self.factor_log.mean)
 
     @property
+    def median_hz(self) -> float:
+        """Median of the rate seen in a window: overheads lower short tasks' rates more than long ones'."""
+        usual = self.residuals.quantile(0.5) if self.residuals.count >= 12 and not self.changed else 0.0
+        return self.mean_hz * math.exp(usual)
+
+    @property
     def sd_log(self) -> float:
         """Standard deviation of the logarithm of a window's rate."""
         return math.sqrt(self.factor_log.variance + self.noise.sd**2)

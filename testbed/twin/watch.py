@@ -16,6 +16,8 @@ _NORMAL = NormalDist()
 _TRAINING_WINDOWS = 24
 #: share of the threshold below which a floor is learned at once, and windows it is held back otherwise
 _CALM, _HELD_WINDOWS = 0.12, 24
+#: worth of a floor far beyond all that were seen, in standard deviations
+_FAR = 3.5
 #: a rise of the floor below this is not worth a name, ms
 SMALLEST_DELAY_MS = 0.5
 #: smallest additional loss watched for
@@ -84,8 +86,8 @@ class SilenceWatch:
 class FloorWatch:
     """The least delay of a window, above nominal, against what it usually was.
 
-    Only ranks among past floors are used: their distribution is skewed and belongs to the traffic. A
-    single wild value is therefore worth no more than the largest one ever seen.
+    Ranks among past floors are used: their distribution is skewed and belongs to the traffic. A single
+    wild value is therefore worth little.
     """
 
     def __init__(self, threshold: float) -> None:
@@ -115,7 +117,7 @@ class FloorWatch:
         if self._past.count < _TRAINING_WINDOWS:
             self._past.add(offset_ms)
             return None
-        z = _NORMAL.inv_cdf(self._past.rank(offset_ms))
+        z = self._score(offset_ms, least_ms)
         alarm = self._cusum.add(self._noise.innovation(z), begins_s)
         if self._cusum.level() < _CALM:
             self._noise.learn(z)
@@ -135,6 +137,17 @@ class FloorWatch:
             self.start_over()
             return None
         return alarm
+
+    def _score(self, offset_ms: float, least_ms: float) -> float:
+        """The floor's rank among the past ones as a standard normal value.
+
+        Ranks among few values never say much; twice as far out as any of them counts as `_FAR`.
+        """
+        past = self._past.ordered()
+        middle, most = float(past[len(past) // 2]), float(past[-1])
+        if offset_ms > most + (most - middle) + max(SMALLEST_DELAY_MS, least_ms):
+            return _FAR
+        return _NORMAL.inv_cdf(self._past.rank(offset_ms))
 
     def size(self) -> tuple[float, float]:
         """How far the floor rose, ms, and its standard deviation."""
