@@ -129,6 +129,12 @@ def make_network(
     state = np.zeros(_STATE_WORDS, np.int64)
     state[NOW] = -NEVER
     routes = np.full((MAILBOX_SLOTS, places, hosts), -1, np.int32)
+    ring = np.zeros(log, LOG_RECORD)
+    heap = np.zeros((2 * slots + 4 * links, 3), np.int64)
+    mail = np.zeros((MAILBOX_SLOTS, links), LINK_UPDATE)
+    for array in (ring, heap, mail, table, packets):
+        # Fresh zeros are pages that do not exist yet: writing makes them now, not under a packet.
+        array.view(np.uint8)[:] = array.view(np.uint8)
     # The slot that `ROUTES` points at before the first table is the last one: no routes at all.
     state[ROUTES] = MAILBOX_SLOTS - 1
     return Network(
@@ -136,7 +142,7 @@ def make_network(
         link_drops=np.zeros((links, FATES), np.int64),
         packets=records(packets),
         # One event for every packet in the air, one for every transmitter, and stale ones between.
-        heap=np.zeros((2 * slots + 4 * links, 3), np.int64),
+        heap=heap,
         state=state,
         fates=np.zeros(FATES, np.int64),
         totals=np.zeros(4, np.int64),
@@ -144,13 +150,13 @@ def make_network(
         port_host=np.full(ports, -1, np.int32),
         port_packets=np.zeros(ports, np.int64),
         ready=np.zeros(slots, np.int32),
-        log=records(np.zeros(log, LOG_RECORD)),
+        log=records(ring),
         log_words=np.zeros(24, np.int64),
         mailbox=np.zeros(16, np.int64),
         mail_time=np.zeros(MAILBOX_SLOTS, np.int64),
         mail_applied=np.zeros(MAILBOX_SLOTS, np.int64),
         mail_rows=np.zeros(MAILBOX_SLOTS, np.int64),
-        mail_links=records(np.zeros((MAILBOX_SLOTS, links), LINK_UPDATE)),
+        mail_links=records(mail),
         mail_routes=routes,
     )
 

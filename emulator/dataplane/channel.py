@@ -6,9 +6,7 @@ counters and histograms while the loop goes on. Loopback only: any other address
 
 from __future__ import annotations
 
-import ctypes
 import os
-import sys
 import threading
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -18,18 +16,19 @@ import zmq
 
 from emulator.accounting import DELIVERED, DROPS, FATE_NAMES
 from emulator.dataplane import loop
+from emulator.dataplane import realtime as host
 from emulator.dataplane.histogram import make_histogram, summary_us
 from emulator.dataplane.libzmq import MSG_BYTES
 from emulator.jit import store_release
 from emulator.network import IN_USE, LATE_UPDATES, LOG_OVERFLOW, PACKET_HOPS, Network
 
 #: ns the loop stays awake before something is due
-_SPIN_NS: Final = {"spin": 1 << 62, "balanced": 30_000, "economical": 0}
+_SPIN_NS: Final = {"spin": 1 << 62, "balanced": 80_000, "economical": 0}
+#: how often the machine's own timers are looked at
+_PROBE_NS: Final = 10_000_000
 LATENCY_MODES: Final = tuple(_SPIN_NS)
 #: messages a peer may be behind before packets for it are dropped under their own name
 PEER_QUEUE: Final = 10_000
-_PRIORITY: Final = 50
-_PR_SET_TIMERSLACK: Final = 29
 
 
 class ChannelError(RuntimeError):
@@ -72,8 +71,11 @@ class Channel:
         self.latency = latency
         self._context = zmq.Context()
         self.scheduling = "default"
+        #: whether the process's memory stays resident
+        self.memory_locked = False
         if realtime:
             self._prefer_realtime()
+            self.memory_locked = host.hold_memory()
         self._socket = self._context.socket(zmq.ROUTER)
         for option in (zmq.SNDHWM, zmq.RCVHWM):
             self._socket.set(option, PEER_QUEUE)
@@ -86,46 +88,42 @@ class Channel:
             self._context.destroy(linger=0)
             raise ChannelError(f"{endpoint} cannot be bound: {error.strerror}") from None
         self.endpoint = str(self._socket.get_string(zmq.LAST_ENDPOINT))
-        self._thread: threading.Thread | None = None
+        self._timer = make_histogram()
+        self._threads: list[threading.Thread] = []
 
     def _prefer_realtime(self) -> None:
         """Have libzmq's own thread scheduled like the loop's, where that is permitted."""
-        if not sys.platform.startswith("linux"):
-            return
-        try:
-            before = os.sched_getscheduler(0), os.sched_getparam(0)
-            os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(_PRIORITY))
-            os.sched_setscheduler(0, *before)
-        except OSError:
-            return
-        self._context.set(zmq.THREAD_SCHED_POLICY, os.SCHED_FIFO)
-        self._context.set(zmq.THREAD_PRIORITY, _PRIORITY)
-        self.scheduling = "SCHED_FIFO"
+        if host.priority_permitted():
+            self._context.set(zmq.THREAD_SCHED_POLICY, os.SCHED_FIFO)
+            self._context.set(zmq.THREAD_PRIORITY, host.PRIORITY)
+            self.scheduling = "SCHED_FIFO"
 
     def start(self) -> None:
-        """Start the loop's thread."""
+        """Start the loop's thread, and beside it one that watches the machine's timers."""
         socket, descriptor = self._socket.underlying, self._socket.get(zmq.FD)
-        ready = threading.Event()
+        never_ready, self._never_written = os.pipe()
 
-        def main() -> None:
-            if sys.platform.startswith("linux"):
-                ctypes.CDLL(None).prctl(_PR_SET_TIMERSLACK, 1, 0, 0, 0)
-                if self.scheduling == "SCHED_FIFO":
-                    # Pid 0 is the calling thread: only the loop gets the priority.
-                    os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(_PRIORITY))
-            ready.set()
+        def carry() -> None:
+            host.prefer_thread(self.scheduling == "SCHED_FIFO")
             loop.run(self.net, self._plane, socket, descriptor)
 
-        self._thread = threading.Thread(target=main, name="channel", daemon=True)
-        self._thread.start()
-        ready.wait()
+        def watch() -> None:
+            host.prefer_thread(self.scheduling == "SCHED_FIFO")
+            scratch = np.zeros(8, np.int64)
+            loop.probe_timer(self._plane.control, self._timer, scratch, never_ready, _PROBE_NS)
+            os.close(never_ready)
+            os.close(self._never_written)
+
+        for name, main in (("channel", carry), ("timer", watch)):
+            thread = threading.Thread(target=main, name=name, daemon=True)
+            thread.start()
+            self._threads.append(thread)
 
     def stop(self) -> None:
         """End the loop and close the socket; counters stay readable."""
-        if self._thread is not None:
-            store_release(self._plane.control, loop.STOP, 1)
-            self._thread.join()
-            self._thread = None
+        store_release(self._plane.control, loop.STOP, 1)
+        while self._threads:
+            self._threads.pop().join()
         if not self._socket.closed:
             self._socket.close(0)
             self._context.term()
@@ -166,6 +164,10 @@ class Channel:
     def lateness_us(self) -> dict[str, Any]:
         """Release minus due time of the packets handed over, us (histogram.summary_us)."""
         return summary_us(self._plane.lateness)
+
+    def timer_us(self) -> dict[str, Any]:
+        """How late the machine itself woke a thread of the same priority meanwhile, us."""
+        return summary_us(self._timer)
 
     def delay_error_us(self) -> dict[str, Any]:
         """Delay from the sender's stamp to hand-over, minus the delay asked for, us."""

@@ -188,5 +188,21 @@ def run(net: Any, plane: Any, socket: int, descriptor: int) -> None:
         zmq_msg_close(_message(plane, slot))
 
 
+@kernel
+def probe_timer(control: Any, histogram: Any, scratch: Any, never_ready: int, period_ns: int) -> None:
+    """Until control[STOP]: sleep to the next multiple of `period_ns`, record how late the machine woke us.
+
+    `never_ready` is a descriptor on which nothing ever comes. What this records is the machine's own part
+    in every lateness.
+    """
+    due = clock_ns(scratch)
+    while load_acquire(control, STOP) == 0:
+        due += period_ns
+        left = due - clock_ns(scratch)
+        if left > 0:
+            wait_readable(never_ready, left, scratch)
+            record(histogram, clock_ns(scratch) - due)
+
+
 #: libzmq must be loaded into the process before `run` is compiled or taken from the cache
 LIBRARY: Final = libzmq.find_library()

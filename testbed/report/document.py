@@ -94,7 +94,9 @@ def _run(data: RunData) -> dict[str, Any]:
 
 def _injection(data: RunData) -> dict[str, Any]:
     channel = data.info.get("channel") or {}
-    kept = ("lateness_us", "delay_error_us", "epochs", "scheduling", "latency_mode")
+    kept = (
+        "lateness_us", "delay_error_us", "timer_us", "epochs", "scheduling", "memory_locked", "latency_mode",
+    )  # fmt: skip
     injection = {key: channel.get(key) for key in kept}
     counters = channel.get("counters") or {}
     for key in ("log_overflow", "late_tables", "unknown_peers"):

@@ -79,7 +79,8 @@ def _facts(document: dict[str, Any]) -> Table:
                 f"{sum(total['dropped'].values()):,} dropped ({drops}) + {total['in_flight']:,} in flight"
             ),
         )
-    for key, label in (("lateness_us", "lateness"), ("delay_error_us", "delay error")):
+    timed = (("lateness_us", "lateness"), ("delay_error_us", "delay error"), ("timer_us", "own timers"))
+    for key, label in timed:
         figures = document["injection"][key]
         if figures:
             row = ", ".join(f"{name} {number(figures.get(name))}" for name in ("p50", "p99", "p999", "max"))

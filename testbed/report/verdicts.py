@@ -101,6 +101,9 @@ def _injection_lateness(report: dict[str, Any]) -> Verdict:
         return Verdict("injection_lateness", False, None, LATENESS_P99_US, "the channel recorded no lateness")
     mode = injection.get("scheduling") or "unknown scheduling"
     text = f"p99 {p99:.3g} us, bound {LATENESS_P99_US:.0f} us, {mode}"
+    timer = (injection.get("timer_us") or {}).get("p99")
+    if timer is not None:
+        text += f"; the machine's own timers: p99 {timer:.3g} us"
     return Verdict("injection_lateness", p99 <= LATENESS_P99_US, p99, LATENESS_P99_US, text)
 
 

@@ -1,0 +1,59 @@
+"""What the operating system can do so that the loop is not kept waiting: priority, memory, timers.
+
+Each measure is tried and is no error where it is not permitted; what was obtained is reported. Why memory
+matters: the loop shares its process with ordinary threads. One of them may be put to sleep by the scheduler
+while it holds the process's memory map, and a page fault of the loop then waits for it, for milliseconds.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+from typing import Any, Final
+
+LINUX: Final = sys.platform.startswith("linux")
+PRIORITY: Final = 50
+_PR_SET_TIMERSLACK: Final = 29
+_MCL_CURRENT: Final = 1
+_MCL_FUTURE: Final = 2
+_M_TRIM_THRESHOLD: Final = -1
+_M_TOP_PAD: Final = -2
+_M_MMAP_MAX: Final = -4
+
+
+def priority_permitted() -> bool:
+    """Whether this process may use SCHED_FIFO. Tried, and taken back."""
+    if not LINUX:
+        return False
+    try:
+        before = os.sched_getscheduler(0), os.sched_getparam(0)
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(PRIORITY))
+        os.sched_setscheduler(0, *before)
+    except OSError:
+        return False
+    return True
+
+
+def prefer_thread(priority: bool) -> None:
+    """For the calling thread: wake-ups without slack and, if `priority`, SCHED_FIFO."""
+    if not LINUX:
+        return
+    ctypes.CDLL(None).prctl(_PR_SET_TIMERSLACK, 1, 0, 0, 0)
+    if priority:
+        # Pid 0 is the calling thread.
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(PRIORITY))
+
+
+def hold_memory() -> bool:
+    """Keep freed memory instead of giving it back, and all of it resident; whether it is locked.
+
+    Giving memory back changes the map of the process, and so does asking for it again.
+    """
+    if not LINUX:
+        return False
+    libc: Any = ctypes.CDLL(None, use_errno=True)
+    for option, value in ((_M_TRIM_THRESHOLD, 1 << 30), (_M_TOP_PAD, 16 << 20), (_M_MMAP_MAX, 0)):
+        if hasattr(libc, "mallopt"):
+            libc.mallopt(option, value)
+    return bool(libc.mlockall(_MCL_CURRENT | _MCL_FUTURE) == 0)
