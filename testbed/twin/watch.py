@@ -92,7 +92,9 @@ class FloorWatch:
 
     def __init__(self, threshold: float) -> None:
         self._past = Reservoir(128)
-        self._noise = Whitener(prior_sd=1.0, floor_sd=0.7)
+        # Ranks have unit variance by construction. What is learned in calm windows only would make it, and
+        # their correlation, look smaller.
+        self._noise = Whitener(prior_sd=1.0, floor_sd=1.0, prior_weight=100.0, prior_phi=0.3)
         self._cusum = Cusum(threshold, clip=3.0)
         self._recent: list[float] = []
         self._held: list[float] = []
