@@ -13,6 +13,8 @@ LATENESS_P99_US = 100.0
 DETECTION_S = 5.0
 #: a band that covers this share of what happens is neither blind nor meaningless; nominal is 0.90
 PICP_BOUNDS = (0.75, 0.98)
+#: with fewer scored windows of links, shares and skills are too uncertain to be judged
+SCORED_WINDOWS = 100
 OVERRUN_SHARE = 0.01
 #: a prediction is due each window; after this much silence before the end the twin counts as gone
 TWIN_SILENCE_S = 3.0
@@ -161,17 +163,24 @@ def _no_false_detection(report: dict[str, Any]) -> Verdict:
 
 
 def _twin_skill(report: dict[str, Any]) -> Verdict:
-    skill = report["twin"]["delay"].get("skill_constant")
+    delay = report["twin"]["delay"]
+    skill = delay.get("skill_constant")
     if skill is None:
         return Verdict("twin_skill", None, None, 0.0, "no link was observed long enough to have a baseline")
+    if delay["n"] < SCORED_WINDOWS:
+        return Verdict("twin_skill", None, skill, 0.0, _too_few(delay["n"]))
     text = f"hop delay predicted with skill {skill:.2f} over the constant baseline"
     return Verdict("twin_skill", skill > 0.0, skill, 0.0, text)
 
 
+def _too_few(windows: int) -> str:
+    return f"{windows} windows of links were scored; a share of fewer than {SCORED_WINDOWS} says little"
+
+
 def _twin_band(report: dict[str, Any]) -> Verdict:
-    picp = report["twin"]["delay"].get("picp90")
-    low, high = PICP_BOUNDS
-    if picp is None:
-        return Verdict("twin_band", None, None, [low, high], "too few windows to count")
+    delay = report["twin"]["delay"]
+    picp, (low, high) = delay.get("picp90"), PICP_BOUNDS
+    if picp is None or delay["n"] < SCORED_WINDOWS:
+        return Verdict("twin_band", None, picp, [low, high], _too_few(delay["n"]))
     text = f"{picp:.1%} of the window means lay in the 90 % band, allowed {low:.0%} to {high:.0%}"
     return Verdict("twin_band", low <= picp <= high, picp, [low, high], text)

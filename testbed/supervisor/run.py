@@ -77,6 +77,7 @@ class Run:
 
     def _set_up(self) -> None:
         connect = self._stage.control.endpoint
+        self._stage.monitor.say(f"run {self._stage.folder.path}, control endpoint {connect}")
         self._stage.launch(
             CHANNEL, "testbed.plant", ["--run", str(self._stage.folder.path.resolve()), "--connect", connect]
         )

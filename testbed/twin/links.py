@@ -8,13 +8,12 @@ change of rate carries over to the delays at once. Conditions (rate, geometry) c
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from testbed.twin.detect import Whitener
 from testbed.twin.filters import Z90, ForgettingMean, Reservoir, ScalarKalman
+from testbed.twin.forecast import Band, Forecast
 from testbed.twin.nominal import NominalLink
 
 #: bits of a packet nobody has seen yet: between a reading and a full fragment
@@ -28,98 +27,8 @@ _USABLE = 0.98
 #: points of the predicted distribution of single packets' delays
 PACKET_POINTS = 16
 _LEVELS = (np.arange(PACKET_POINTS) + 0.5) / PACKET_POINTS
-#: windows after which a residual's band is taken from residuals instead of from a prior
+#: packets after which a band is taken from what was seen instead of from a prior
 _ENOUGH = 12
-#: windows after which the extremes among them stand for the 5 % and 95 % quantiles
-_PLENTY = 30
-
-
-@dataclass
-class Band:
-    """A prediction: mean, standard deviation, 90 % band, and median of the observed value (default: mean).
-
-    The median differs where the quantity is skewed: it is the point with the least absolute error.
-    """
-
-    mean: float
-    sd: float
-    low: float
-    high: float
-    median: float = math.nan
-
-    def __post_init__(self) -> None:
-        if math.isnan(self.median):
-            self.median = self.mean
-
-    def holds(self, observed: float) -> bool:
-        return self.low <= observed <= self.high
-
-
-class Forecast:
-    """The next window's value of one quantity from those before: what was usual, or what was last.
-
-    Values are in a unit of their own (bits of work, bit/s of load); `band` maps them by base + scale x
-    value. Usual is the empirical distribution of past windows, with forgetting. Where values persist (a
-    queue that stays), the distribution moved towards the last one errs less, and is used instead.
-    """
-
-    def __init__(self, prior: float, prior_sd: float) -> None:
-        self.noise = Whitener(prior_sd, 1e-3 * prior_sd, memory=120, prior_weight=4)
-        self.past = Reservoir(96)
-        self.prior = prior
-        self._error_usual, self._error_last = ForgettingMean(60), ForgettingMean(60)
-
-    @property
-    def mean(self) -> float:
-        """Mean of what was usual."""
-        return float(self.past.ordered().mean()) if self.past.count else self.prior
-
-    @property
-    def _persists(self) -> bool:
-        return self.past.count >= _ENOUGH and self._error_last.value < 0.97 * self._error_usual.value
-
-    def band(self, base: float, scale: float, belief_sd: float, low: float) -> Band:
-        """The prediction of base + scale x value, not below `low`; `belief_sd` is the doubt about base."""
-        mean, past = self.mean, self.past
-        shift, width = 0.0, 1.0
-        if self._persists:
-            shift, width = self.noise.forecast(), math.sqrt(1.0 - self.noise.phi**2)
-        spread = max(self.noise.sd, float(past.ordered().std(ddof=1)) if past.count > 2 else 0.0)
-        sd = max(math.hypot(scale * width * spread, belief_sd), 1e-9)
-        centre = max(base + scale * (mean + shift), low)
-        below, above = max(centre - Z90 * sd, low), centre + Z90 * sd
-        if past.count < _ENOUGH:
-            return Band(centre, sd, below, above)
-        levels = (
-            base + scale * (mean + shift + width * (past.quantile(q) - mean)) for q in (0.05, 0.5, 0.95)
-        )
-        low90, median, high90 = (max(value, low) for value in levels)
-        if past.count < _PLENTY:
-            low90, high90 = min(low90, below), max(high90, above)
-        return Band(centre, sd, low90, high90, median)
-
-    def learn(self, value: float) -> float:
-        """A window's value; returns its deviation from the mean, whitened."""
-        mean = self.mean
-        if self.past.count >= _ENOUGH:
-            middle = self.past.quantile(0.5)
-            width = math.sqrt(1.0 - self.noise.phi**2)
-            moved = mean + self.noise.forecast() + width * (middle - mean)
-            self._error_usual.add(abs(value - middle))
-            self._error_last.add(abs(value - moved))
-        z = self.noise.innovation(value - mean)
-        self.noise.learn(value - mean)
-        self.past.add(value)
-        return z
-
-    def miss(self) -> None:
-        """A window without an observation."""
-        self.noise.skip()
-
-    def copy(self) -> Forecast:
-        other = Forecast(self.prior, 1.0)
-        other.noise, other.past = self.noise.copy(), self.past.copy()
-        return other
 
 
 class LinkBelief:

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 
 from nodes.wire import Record, Value
 from testbed.twin.baselines import ConstantBaseline
-from testbed.twin.links import Band, LinkBelief
+from testbed.twin.forecast import Band
+from testbed.twin.links import LinkBelief
 from testbed.twin.nominal import NominalLink
 from testbed.twin.radio import RadioChannel
 from testbed.twin.servers import ServerBelief

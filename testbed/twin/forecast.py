@@ -1,0 +1,199 @@
+"""Forecasting the next window of a quantity from the windows before it, with a band.
+
+Knows nothing of links: values are in a unit of their own, and the owner maps them to what is predicted.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from testbed.twin.detect import Whitener
+from testbed.twin.filters import Z90, ForgettingMean, Reservoir
+
+#: windows after which a residual's band is taken from residuals instead of from a prior
+_ENOUGH = 12
+#: windows after which the extremes among them stand for the 5 % and 95 % quantiles
+_PLENTY = 30
+#: longest period looked for, windows
+_LONGEST = 64
+
+
+class Seasons:
+    """Looks for a period in a sequence of windows: the lag at which the value was most like now.
+
+    Many periods are tried, so one is believed only when its errors have been much smaller than those of
+    the median of all, over as many windows as it is long and at least `TRIED`.
+    """
+
+    #: share of the usual error that a period's may have
+    CONVINCING = 0.5
+    #: windows compared before a period may be believed, and errors seen before it is used
+    TRIED = 8
+    USED = 6
+
+    def __init__(self) -> None:
+        self._ring: NDArray[np.float64] = np.full(2 * _LONGEST, math.nan)
+        self._errors = np.zeros(_LONGEST + 1)
+        self._usual = np.zeros(_LONGEST + 1)
+        self._counts = np.zeros(_LONGEST + 1, np.int64)
+        self._now = 0
+        self._lags = np.arange(2, _LONGEST + 1)
+        #: errors of the periods that were believed
+        self.past = Reservoir(96)
+
+    def expected(self) -> float | None:
+        """The next value by the best period; None when there is no convincing one with a value."""
+        lag = self._best()
+        if lag is None:
+            return None
+        value = float(self._ring[(self._now - lag) % len(self._ring)])
+        return None if math.isnan(value) else value
+
+    def _best(self) -> int | None:
+        lags = self._lags
+        tried = self._counts[lags] >= np.maximum(lags, self.TRIED)
+        if not tried.any():
+            return None
+        share = np.where(tried, self._errors[lags] / np.maximum(self._usual[lags], 1e-12), math.inf)
+        best = int(np.argmin(share))
+        return int(lags[best]) if share[best] < self.CONVINCING else None
+
+    def learn(self, value: float, middle: float) -> None:
+        """A window's value; `middle` is what would have been said without any period."""
+        expected = self.expected()
+        if expected is not None:
+            self.past.add(value - expected)
+        lags = self._lags
+        before = self._ring[(self._now - lags) % len(self._ring)]
+        known = lags[~np.isnan(before)]
+        self._counts[known] += 1
+        weight = 1.0 / np.minimum(self._counts[known], 40)
+        self._errors[known] += (np.abs(value - before[~np.isnan(before)]) - self._errors[known]) * weight
+        self._usual[known] += (abs(value - middle) - self._usual[known]) * weight
+        self._step(value)
+
+    def miss(self) -> None:
+        """A window without a value."""
+        self._step(math.nan)
+
+    def _step(self, value: float) -> None:
+        self._ring[self._now % len(self._ring)] = value
+        self._now += 1
+
+    def copy(self) -> Seasons:
+        other = Seasons()
+        other._ring[:], other._errors[:] = self._ring, self._errors
+        other._usual[:], other._counts[:] = self._usual, self._counts
+        other._now, other.past = self._now, self.past.copy()
+        return other
+
+
+@dataclass
+class Band:
+    """A prediction: mean, standard deviation, 90 % band, and median of the observed value (default: mean).
+
+    The median differs where the quantity is skewed: it is the point with the least absolute error.
+    """
+
+    mean: float
+    sd: float
+    low: float
+    high: float
+    median: float = math.nan
+
+    def __post_init__(self) -> None:
+        if math.isnan(self.median):
+            self.median = self.mean
+
+    def holds(self, observed: float) -> bool:
+        return self.low <= observed <= self.high
+
+
+class Forecast:
+    """The next window's value of one quantity from those before: usual, last, or one period ago.
+
+    Values are in a unit of their own (bits of work, bit/s of load); `band` maps them by base + scale x
+    value. Usual is the empirical distribution of past windows, with forgetting. Where values persist (a
+    queue that stays), the distribution moved towards the last one errs less, and is used instead. Where
+    they come back (tasks offloaded every few seconds), the value of one period ago is.
+    """
+
+    def __init__(self, prior: float, prior_sd: float) -> None:
+        self.noise = Whitener(prior_sd, 1e-3 * prior_sd, memory=120, prior_weight=4)
+        self.past = Reservoir(96)
+        self.seasons = Seasons()
+        self.prior = prior
+        self._error_usual, self._error_last = ForgettingMean(60), ForgettingMean(60)
+
+    @property
+    def mean(self) -> float:
+        """Mean of what was usual."""
+        return float(self.past.ordered().mean()) if self.past.count else self.prior
+
+    @property
+    def _persists(self) -> bool:
+        return self.past.count >= _ENOUGH and self._error_last.value < 0.97 * self._error_usual.value
+
+    def band(self, base: float, scale: float, belief_sd: float, low: float) -> Band:
+        """The prediction of base + scale x value, not below `low`; `belief_sd` is the doubt about base."""
+        seasonal = self.seasons.expected()
+        if seasonal is not None and self.seasons.past.count >= Seasons.USED:
+            return self._seasonal_band(seasonal, base, scale, belief_sd, low)
+        mean, past = self.mean, self.past
+        shift, width = 0.0, 1.0
+        if self._persists:
+            shift, width = self.noise.forecast(), math.sqrt(1.0 - self.noise.phi**2)
+        spread = max(self.noise.sd, float(past.ordered().std(ddof=1)) if past.count > 2 else 0.0)
+        sd = max(math.hypot(scale * width * spread, belief_sd), 1e-9)
+        centre = max(base + scale * (mean + shift), low)
+        below, above = max(centre - Z90 * sd, low), centre + Z90 * sd
+        if past.count < _ENOUGH:
+            return Band(centre, sd, below, above)
+        levels = (
+            base + scale * (mean + shift + width * (past.quantile(q) - mean)) for q in (0.05, 0.5, 0.95)
+        )
+        low90, median, high90 = (max(value, low) for value in levels)
+        if past.count < _PLENTY:
+            low90, high90 = min(low90, below), max(high90, above)
+        return Band(centre, sd, low90, high90, median)
+
+    def _seasonal_band(
+        self, seasonal: float, base: float, scale: float, belief_sd: float, low: float
+    ) -> Band:
+        errors = self.seasons.past
+        centre = max(base + scale * seasonal, low)
+        sd = max(math.hypot(scale * float(errors.ordered().std(ddof=1)), belief_sd), 1e-9)
+        low90, high90 = (base + scale * (seasonal + errors.quantile(q)) for q in (0.05, 0.95))
+        if errors.count < _PLENTY:
+            low90, high90 = min(low90, centre - Z90 * sd), max(high90, centre + Z90 * sd)
+        return Band(centre, sd, max(low90, low), max(high90, low), centre)
+
+    def learn(self, value: float) -> float:
+        """A window's value; returns its deviation from the mean, whitened."""
+        mean = self.mean
+        self.seasons.learn(value, self.past.quantile(0.5) if self.past.count else mean)
+        if self.past.count >= _ENOUGH:
+            middle = self.past.quantile(0.5)
+            width = math.sqrt(1.0 - self.noise.phi**2)
+            moved = mean + self.noise.forecast() + width * (middle - mean)
+            self._error_usual.add(abs(value - middle))
+            self._error_last.add(abs(value - moved))
+        z = self.noise.innovation(value - mean)
+        self.noise.learn(value - mean)
+        self.past.add(value)
+        return z
+
+    def miss(self) -> None:
+        """A window without an observation."""
+        self.noise.skip()
+        self.seasons.miss()
+
+    def copy(self) -> Forecast:
+        other = Forecast(self.prior, 1.0)
+        other.noise, other.past = self.noise.copy(), self.past.copy()
+        other.seasons = self.seasons.copy()
+        return other

@@ -1,0 +1,76 @@
+"""Forecasts of the next window: periods are found where there are some, and not where there are none."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from testbed.twin.forecast import Forecast, Seasons
+
+
+def burst_train(period: int, windows: int, seed: int = 1) -> np.ndarray:
+    """A quantity that is small and noisy, and large once a period."""
+    random = np.random.default_rng(seed)
+    values = random.normal(10.0, 1.0, windows)
+    values[3::period] += 100.0
+    return values
+
+
+@pytest.mark.parametrize("period", [4, 8, 16])
+def test_a_burst_that_comes_back_is_expected(period: int) -> None:
+    forecast = Forecast(10.0, 5.0)
+    values = burst_train(period, 12 * period)
+    errors = []
+    for number, value in enumerate(values):
+        band = forecast.band(0.0, 1.0, 0.0, low=0.0)
+        if number >= 4 * period:
+            errors.append(abs(band.median - value))
+        forecast.learn(value)
+    assert np.mean(errors) < 3.0  # saying the median always errs by 100 / period on average
+
+
+def test_the_band_of_a_periodic_quantity_holds_nine_in_ten() -> None:
+    forecast = Forecast(10.0, 5.0)
+    inside = []
+    for number, value in enumerate(burst_train(8, 800)):
+        if number >= 100:
+            inside.append(forecast.band(0.0, 1.0, 0.0, low=0.0).holds(value))
+        forecast.learn(value)
+    assert 0.86 <= np.mean(inside) <= 0.96
+
+
+def test_no_period_is_believed_of_noise() -> None:
+    believed = 0
+    for seed in range(20):
+        seasons = Seasons()
+        random = np.random.default_rng(seed)
+        for value in random.lognormal(0.0, 1.0, 300):
+            believed += seasons.expected() is not None
+            seasons.learn(value, 1.0)
+    assert believed < 0.01 * 20 * 300
+
+
+def test_missing_windows_keep_the_phase() -> None:
+    seasons = Seasons()
+    values = burst_train(8, 120)
+    for number, value in enumerate(values):
+        if number % 11 == 5:
+            seasons.miss()
+        else:
+            seasons.learn(value, 10.0)
+    # Window 120 is of phase 0, 123 of the burst's.
+    for value in burst_train(8, 128)[120:123]:
+        seasons.learn(value, 10.0)
+    expected = seasons.expected()
+    assert expected is not None
+    assert expected > 90.0
+
+
+def test_a_copy_learns_on_its_own() -> None:
+    forecast = Forecast(10.0, 5.0)
+    for value in burst_train(8, 100):
+        forecast.learn(value)
+    other = forecast.copy()
+    assert other.band(0, 1, 0, 0).median == forecast.band(0, 1, 0, 0).median
+    other.learn(500.0)
+    assert forecast.seasons._now == 100
