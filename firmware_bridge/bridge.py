@@ -22,8 +22,9 @@ from firmware_bridge.messages import Log, Status
 from firmware_bridge.ports import Pacer, PortSettings
 from firmware_bridge.session import Greeted, Heard, Incompatible, Reading, Session, Silent
 from nodes import wire
-from nodes.node import CommandError, Node, Timer
+from nodes.node import CommandError, Node
 from nodes.roles.base import Role
+from nodes.timers import Timer
 from nodes.wire import Header, Value
 
 ROLE: Final = "microcontroller"

@@ -24,6 +24,8 @@ from emulator.network import IN_USE, LATE_UPDATES, LOG_OVERFLOW, PACKET_HOPS, Ne
 
 #: ns the loop stays awake before something is due
 _SPIN_NS: Final = {"spin": 1 << 62, "balanced": 80_000, "economical": 0}
+#: the same without priority, where timers wake a thread later
+_SPIN_UNPRIVILEGED_NS: Final = 300_000
 #: how often the machine's own timers are looked at
 _PROBE_NS: Final = 10_000_000
 LATENCY_MODES: Final = tuple(_SPIN_NS)
@@ -56,6 +58,7 @@ class Channel:
         latency: str = "balanced",
         *,
         realtime: bool = True,
+        core: int | None = None,
     ) -> None:
         require_loopback(endpoint)
         self.net = net
@@ -70,12 +73,19 @@ class Channel:
         self._plane.control[loop.SPIN_NS] = _SPIN_NS[latency]
         self.latency = latency
         self._context = zmq.Context()
+        self._priority = False
         self.scheduling = "default"
         #: whether the process's memory stays resident
         self.memory_locked = False
+        self._core = core
         if realtime:
             self._prefer_realtime()
             self.memory_locked = host.hold_memory()
+        if not self._priority and latency == "balanced":
+            self._plane.control[loop.SPIN_NS] = _SPIN_UNPRIVILEGED_NS
+        if core is not None:
+            self.scheduling += f", core {core} to itself"
+            self._context.set(zmq.THREAD_AFFINITY_CPU_ADD, core)
         self._socket = self._context.socket(zmq.ROUTER)
         for option in (zmq.SNDHWM, zmq.RCVHWM):
             self._socket.set(option, PEER_QUEUE)
@@ -96,6 +106,7 @@ class Channel:
         if host.priority_permitted():
             self._context.set(zmq.THREAD_SCHED_POLICY, os.SCHED_FIFO)
             self._context.set(zmq.THREAD_PRIORITY, host.PRIORITY)
+            self._priority = True
             self.scheduling = "SCHED_FIFO"
 
     def start(self) -> None:
@@ -104,11 +115,11 @@ class Channel:
         never_ready, self._never_written = os.pipe()
 
         def carry() -> None:
-            host.prefer_thread(self.scheduling == "SCHED_FIFO")
+            host.prefer_thread(self._priority, self._core)
             loop.run(self.net, self._plane, socket, descriptor)
 
         def watch() -> None:
-            host.prefer_thread(self.scheduling == "SCHED_FIFO")
+            host.prefer_thread(self._priority, self._core)
             scratch = np.zeros(8, np.int64)
             loop.probe_timer(self._plane.control, self._timer, scratch, never_ready, _PROBE_NS)
             os.close(never_ready)

@@ -35,14 +35,41 @@ def priority_permitted() -> bool:
     return True
 
 
-def prefer_thread(priority: bool) -> None:
-    """For the calling thread: wake-ups without slack and, if `priority`, SCHED_FIFO."""
+def prefer_thread(priority: bool, core: int | None = None) -> None:
+    """For the calling thread: wake-ups without slack, SCHED_FIFO if `priority`, a core of its own."""
     if not LINUX:
         return
     ctypes.CDLL(None).prctl(_PR_SET_TIMERSLACK, 1, 0, 0, 0)
+    # Pid 0 is the calling thread.
     if priority:
-        # Pid 0 is the calling thread.
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(PRIORITY))
+    if core is not None:
+        os.sched_setaffinity(0, {core})
+
+
+def cores() -> set[int]:
+    """The cores this process may use; empty where that cannot be told."""
+    return set(os.sched_getaffinity(0)) if LINUX else set()
+
+
+def use_cores(wanted: set[int]) -> None:
+    """Use these cores, as `cores` told them."""
+    if LINUX and wanted:
+        os.sched_setaffinity(0, wanted)
+
+
+def leave_a_core() -> int | None:
+    """Keep this process, and all it starts, off one core; its number. None where that cannot be done.
+
+    Without real-time priority this is what keeps ordinary processes from making the loop wait. It needs
+    no privilege, and a second core.
+    """
+    allowed = cores()
+    if len(allowed) < 2:
+        return None
+    kept = max(allowed)
+    use_cores(allowed - {kept})
+    return kept
 
 
 def hold_memory() -> bool:

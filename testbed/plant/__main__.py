@@ -13,6 +13,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="testbed.plant", description="the channel of a run")
     parser.add_argument("--run", type=Path, required=True, help="the run's folder")
     parser.add_argument("--connect", required=True, help="control endpoint of the supervisor")
+    parser.add_argument("--core", type=int, help="a core that everybody else leaves to the channel")
     arguments = parser.parse_args()
     # Ctrl-C goes to the supervisor, which ends the run in order.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -23,7 +24,7 @@ def main() -> int:
     from testbed.plant.process import run
 
     try:
-        run(arguments.run, arguments.connect)
+        run(arguments.run, arguments.connect, arguments.core)
     except (ChannelError, WorldError) as error:
         print(error, file=sys.stderr)
         return 2

@@ -34,7 +34,9 @@ _SETTLE_NS: Final = 30_000_000
 class Plant:
     """The channel of one run with all that surrounds it."""
 
-    def __init__(self, scenario: Scenario, folder: RunFolder, member: Member) -> None:
+    def __init__(
+        self, scenario: Scenario, folder: RunFolder, member: Member, core: int | None = None
+    ) -> None:
         self._scenario = scenario
         self._folder = folder
         self._member = member
@@ -52,6 +54,7 @@ class Plant:
             scenario.network.data_endpoint,
             scenario.network.latency,
             realtime=scenario.network.realtime == "auto",
+            core=core,
         )
         self._hosts = {place: host for host, place in enumerate(scenario.places)}
         for node, port in ports.of.items():
@@ -227,12 +230,12 @@ def link_capacity(places: int) -> int:
     return 4096 if places < 500 else 32768
 
 
-def run(directory: Path, endpoint: str) -> None:
-    """Run the plant of the run in `directory`."""
+def run(directory: Path, endpoint: str, core: int | None = None) -> None:
+    """Run the plant of the run in `directory`; `core` is left to the channel by everybody else."""
     from testbed.scenario import load
 
     folder = RunFolder(directory)
     member = Member(endpoint, "channel", "channel")
-    plant = Plant(load(folder.path / "scenario.json"), folder, member)
+    plant = Plant(load(folder.path / "scenario.json"), folder, member, core)
     plant.serve()
     member.close()

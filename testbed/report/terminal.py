@@ -79,7 +79,7 @@ def _facts(document: dict[str, Any]) -> Table:
                 f"{sum(total['dropped'].values()):,} dropped ({drops}) + {total['in_flight']:,} in flight"
             ),
         )
-    timed = (("lateness_us", "lateness"), ("delay_error_us", "delay error"), ("timer_us", "own timers"))
+    timed = (("lateness_us", "lateness"), ("delay_error_us", "delay error"), ("timer_us", "bare timer"))
     for key, label in timed:
         figures = document["injection"][key]
         if figures:

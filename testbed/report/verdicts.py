@@ -105,7 +105,7 @@ def _injection_lateness(report: dict[str, Any]) -> Verdict:
     text = f"p99 {p99:.3g} us, bound {LATENESS_P99_US:.0f} us, {mode}"
     timer = (injection.get("timer_us") or {}).get("p99")
     if timer is not None:
-        text += f"; the machine's own timers: p99 {timer:.3g} us"
+        text += f"; a bare timer beside it: p99 {timer:.3g} us"
     return Verdict("injection_lateness", p99 <= LATENESS_P99_US, p99, LATENESS_P99_US, text)
 
 

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import msgspec
 
+from emulator.dataplane.realtime import cores, leave_a_core, priority_permitted, use_cores
 from nodes import wire
 from testbed.errors import BadInput, EnvironmentProblem
 from testbed.plant.deviations import event as plant_event
@@ -48,6 +49,7 @@ class Run:
         self._reception = Reception(self._stage)
         self._actions: list[tuple[float, int, Callable[[], None]]] = []
         self._interrupts = 0
+        self._cores = cores()
         folder.write_scenario(scenario.resolved())
         write_run(self._stage)
         self._stage.sinks = Sinks(folder, scenario)
@@ -78,9 +80,12 @@ class Run:
     def _set_up(self) -> None:
         connect = self._stage.control.endpoint
         self._stage.monitor.say(f"run {self._stage.folder.path}, control endpoint {connect}")
-        self._stage.launch(
-            CHANNEL, "testbed.plant", ["--run", str(self._stage.folder.path.resolve()), "--connect", connect]
-        )
+        plant = ["--run", str(self._stage.folder.path.resolve()), "--connect", connect]
+        if not (self._stage.scenario.network.realtime == "auto" and priority_permitted()):
+            # Everything that is started from here on inherits which cores it may use.
+            core = leave_a_core()
+            plant += [] if core is None else ["--core", str(core)]
+        self._stage.launch(CHANNEL, "testbed.plant", plant)
         public = msgspec.json.encode(self._stage.scenario.public())
         self._stage.folder.write_public(public)
         if self._stage.scenario.twin.enabled:
@@ -264,3 +269,4 @@ class Run:
         self._stage.control.close()
         write_run(self._stage)
         shutil.rmtree(self._stage.scratch, ignore_errors=True)
+        use_cores(self._cores)
