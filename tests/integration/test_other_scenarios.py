@@ -32,7 +32,7 @@ def handovers_s(ended: harness.Finished) -> list[float]:
 def test_starlink_on_real_elements_hands_over_on_the_grid_only(tmp_path: Path) -> None:
     if not ELEMENTS.exists():
         pytest.skip("the measured data set tle_starlink_daily is not beside this checkout")
-    ended = harness.run(
+    ended = harness.run_in_time(
         tmp_path, "starlink", "--duration", "32", "--set", f"constellation.elements={ELEMENTS}"
     )
     assert ended.failed() == {}
@@ -52,7 +52,7 @@ def test_starlink_as_shipped_is_a_shell_of_1584(tmp_path: Path) -> None:
 
 
 def test_iot_direct_carries_readings_to_the_broker_and_down(tmp_path: Path) -> None:
-    ended = harness.run(tmp_path, "iot-direct", "--duration", "30")
+    ended = harness.run_in_time(tmp_path, "iot-direct", "--duration", "30")
     assert ended.failed() == {}
     links = ended.run.run_info()["channel"]["links"]
     assert links["sat-1>roof"]["packets_out"] > 0
