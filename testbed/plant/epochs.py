@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,6 +22,16 @@ from testbed.plant.deviations import Truth
 
 #: epochs posted ahead of the present one
 LEAD: Final = 3
+
+
+@dataclass(frozen=True)
+class Handover:
+    """A terminal changed its satellite; a name is empty when there was or is none."""
+
+    t_s: float
+    terminal: str
+    before: str
+    after: str
 
 
 class Epochs:
@@ -41,6 +52,8 @@ class Epochs:
         self.overruns = 0
         self.unrecorded = 0
         self.failure = ""
+        self._serving: dict[str, str] = {}
+        self._handovers: list[Handover] = []
         #: called with the rows that a table gave to other links
         self.on_reset: Callable[[list[int]], None] = lambda rows: None
 
@@ -92,6 +105,11 @@ class Epochs:
         self._record(posted)
         with self._lock:
             self._tables.append((t_s, table))
+            for terminal, satellite in table.serving.items():
+                before = self._serving.get(terminal)
+                if before is not None and before != satellite:
+                    self._handovers.append(Handover(t_s, terminal, before, satellite))
+            self._serving = dict(table.serving)
         self.count += 1
         self._compute_ms.append((time.perf_counter() - began) * 1e3)
 
@@ -108,6 +126,13 @@ class Epochs:
             while len(self._tables) > 1 and self._tables[1][0] <= t_s + 1e-9:
                 self._tables.pop(0)
             return self._tables[0][1] if self._tables else None
+
+    def take_handovers(self, t_s: float) -> list[Handover]:
+        """The changes of serving satellite up to run time `t_s` that have not been taken yet."""
+        with self._lock:
+            due = [handover for handover in self._handovers if handover.t_s <= t_s]
+            self._handovers = self._handovers[len(due) :]
+        return due
 
     def summary(self) -> dict[str, Any]:
         """Counts and computing times of the epochs."""

@@ -6,6 +6,7 @@ writes `packets.pcap`, `link_table.bin` and, each second, `channel.json` (counte
 
 from __future__ import annotations
 
+import datetime
 import time
 from pathlib import Path
 from typing import Any, Final
@@ -126,7 +127,19 @@ class Plant:
         rows = self._epochs.updates.rows
         window_s = self._scenario.run.window_s
         observed, truth = self._observer.close_window(end_ns, window_s, table, rows, number)
-        self._member.report([*observed, *truth, self._own_record(end_ns)])
+        self._member.report([*observed, *truth, self._own_record(end_ns), *self._handovers(end_ns)])
+
+    def _handovers(self, until_ns: int) -> list[wire.Record]:
+        assert self._member.started is not None
+        t0_ns = self._member.started.t0_ns
+        start = datetime.datetime.fromisoformat(self._scenario.run.start_utc)
+        records = []
+        for change in self._epochs.take_handovers((until_ns - t0_ns) / 1e9):
+            utc = start + datetime.timedelta(seconds=change.t_s)
+            tags = {"terminal": change.terminal, "from": change.before, "to": change.after}
+            fields: dict[str, wire.Value] = {"t_s": change.t_s, "utc": utc.isoformat(timespec="milliseconds")}
+            records.append(wire.Record(t0_ns + round(change.t_s * 1e9), "handover", tags, fields))
+        return records
 
     def _own_record(self, t_ns: int) -> wire.Record:
         counters = self._channel.counters()

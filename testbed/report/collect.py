@@ -178,6 +178,8 @@ def load(path: Path) -> RunData:
     if not data.info.get("channel"):
         # The supervisor puts the channel's last counts into run.json; if it could not, they are still here.
         data.info["channel"] = _beside(folder.path / "channel.json")
+    # what became of the telemetry, as far as a store did not take all of it
+    data.problems += (data.info.get("telemetry") or {}).get("sentences") or []
     data.scenario = _guarded(folder.scenario, data.problems)
     data.public = _guarded(folder.public, data.problems)
     data.records = _read_records(folder.telemetry_path, data.problems)

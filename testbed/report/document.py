@@ -31,6 +31,7 @@ def build(data: RunData) -> dict[str, Any]:
         "nodes": _nodes(data),
         "services": _services(data),
         "flows": _flows(data),
+        "handovers": [{**r.tags, **r.fields} for r in data.of("handover")],
         "twin": twin_section(data),
         "telemetry": {
             "records": {name: len(group) for name, group in sorted(data.by_measurement.items())},
