@@ -269,21 +269,25 @@ def influx_setup(
 def influx_sync(
     path: RunPath,
     url: Url = "",
-    database: Database = "testbed",
+    database: Database = "",
     org: Org = "",
     bucket: Bucket = "",
-    token_variable: TokenVariable = "INFLUX_TOKEN",
+    token_variable: TokenVariable = "",
     again: Annotated[bool, typer.Option("--again", help="Send everything, not only what is new.")] = False,
     json_file: JsonFile = None,
 ) -> None:
-    """Send a run's telemetry, as far as the server does not have it yet."""
+    """Send a run's telemetry, as far as the server does not have it yet.
+
+    Without --url to the place that the run's scenario names, changed as far as the other options say.
+    """
     from testbed.store.influx import sync
     from testbed.store.influx_settings import InfluxSettings
     from testbed.store.runfile import RunFolder
 
     folder = RunFolder.open(path)
-    table = {"url": url, "database": database, "org": org, "bucket": bucket, "token_variable": token_variable}
-    settings = InfluxSettings.from_table(table if url else folder.scenario()["store"]["influxdb"])
+    given = {"url": url, "database": database, "org": org, "bucket": bucket, "token_variable": token_variable}
+    table = {} if url else folder.scenario().get("store", {}).get("influxdb", {})
+    settings = InfluxSettings.from_table({**table, **{key: value for key, value in given.items() if value}})
     if settings is None:
         raise BadInput(f"{path}: its scenario names no store.influxdb.url; give one with --url")
     text = sync(folder, settings, from_start=again).summary()
@@ -308,6 +312,9 @@ def dashboards_push(
         str, typer.Option(metavar="URL", help="Of the InfluxDB, as Grafana reaches it.")
     ] = "http://127.0.0.1:8086",
     database: Database = "testbed",
+    org: Org = "",
+    bucket: Bucket = "",
+    influx_token_variable: TokenVariable = "INFLUX_TOKEN",
     token_variable: Annotated[
         str, typer.Option(help="Environment variable: a service token, or user:password.")
     ] = "GRAFANA_TOKEN",
@@ -315,7 +322,9 @@ def dashboards_push(
 ) -> None:
     """Put data source, folder and dashboards into a Grafana; doing it again changes nothing."""
     from dashboards.grafana.push import push
+    from testbed.store.influx_settings import InfluxSettings
 
-    done = push(url, os.environ.get(token_variable, ""), influx_url, database)
+    token, influx_token = (os.environ.get(name, "") for name in (token_variable, influx_token_variable))
+    done = push(url, token, InfluxSettings(influx_url, database, org, bucket, influx_token))
     print("\n".join(done))
     _write_json(json_file, {"done": done})

@@ -43,7 +43,7 @@ def test_every_command_has_a_name_of_the_contract() -> None:
         (["report", "/no/such/run"], "/no/such/run"),
         (["export", "/no/such/run", "--to", "csv"], "/no/such/run: there is no such run folder"),
         (["influx", "sync", "/no/such/run"], "/no/such/run: there is no such run folder"),
-        (["influx", "setup", "--url", "here"], "'here' is not an address"),
+        (["influx", "setup", "--url", "here"], "is 'here', but must be an address"),
         (["bench", "nothing"], "bench nothing: no such benchmark"),
         (["bridge", "--connect", "tcp://127.0.0.1:1"], "name at least one port"),
         (["bridge", "a", "b", "--id", "x", "--connect", "tcp://127.0.0.1:1"], "once for each of 2 ports"),

@@ -44,19 +44,18 @@ def datasource(influx: InfluxSettings) -> dict[str, Any]:
     return source
 
 
-def push(url: str, token: str, influx_url: str, database: str = "testbed", **influx: str) -> list[str]:
+def push(url: str, token: str, influx: InfluxSettings) -> list[str]:
     """Create or update data source, folder and dashboards; a sentence for each.
 
-    `token` is a service account's token, or "user:password"; `influx_url` is the InfluxDB as Grafana
-    reaches it, `influx` what else InfluxSettings takes. BadInput for an address or a token that cannot be
-    one; EnvironmentProblem when Grafana cannot be reached, does not let us in, or refuses something.
+    `token` is a service account's token, or "user:password"; `influx` is the InfluxDB as Grafana reaches
+    it. BadInput for an address or a token that cannot be one; EnvironmentProblem when Grafana cannot be
+    reached, does not let us in, or refuses something.
     """
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise BadInput(f"--url: {url!r} is not an address such as http://127.0.0.1:3000")
     if not token:
         raise BadInput("GRAFANA_TOKEN: is not set; a service account's token, or user:password, is needed")
-    settings = InfluxSettings(influx_url, database=database, **influx)
     face: Any = importlib.import_module("grafana_api.grafana_face")
     errors: Any = importlib.import_module("grafana_api.grafana_api")
     requests: Any = importlib.import_module("requests")
@@ -81,7 +80,7 @@ def push(url: str, token: str, influx_url: str, database: str = "testbed", **inf
 
     try:
         existing = found(api.datasource.get_datasource_by_name, DATASOURCE_NAME)
-        done = [_push_datasource(api, existing, datasource(settings))]
+        done = [_push_datasource(api, existing, datasource(influx))]
         if found(api.folder.get_folder, FOLDER_UID) is None:
             api.folder.create_folder(FOLDER_TITLE, uid=FOLDER_UID)
             done.append(f"folder {FOLDER_TITLE!r} created")

@@ -25,7 +25,7 @@ def page(data: RunData, report: dict[str, Any]) -> str:
             _delays(data, report),
             _services(data),
             _channel(data, report),
-            _where(data),
+            _where(data, report),
             _books(report),
             _nodes(report),
             _method(report),
@@ -173,13 +173,26 @@ def _channel(data: RunData, report: dict[str, Any]) -> str:
     return panel("Channel", body) if body else ""
 
 
-def _where(data: RunData) -> str:
+def _handovers(report: dict[str, Any]) -> str:
+    rows = [
+        [h["terminal"], number(h["t_s"]), h["utc"][11:23], h["from"] or "none", h["to"] or "none"]
+        for h in report["handovers"]
+    ]
+    if not rows:
+        return ""
+    columns = ["terminal", "run time, s", "emulated UTC", "from", "to"]
+    label = f"{len(rows)} handover" + ("s" if len(rows) > 1 else "")
+    return details(label, table(columns, rows))
+
+
+def _where(data: RunData, report: dict[str, Any]) -> str:
     body = panel_figure(
         worldmap.world_map(data),
         "Satellites where they stood half-way through the run, with the track of the whole run; links are "
         "the stronger the longer they existed.",
     )
     body += panel_figure(worldmap.elevations(data), "How high the satellite of each radio link stood.")
+    body += _handovers(report)
     return panel("Places and sky", body) if body else ""
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from testbed.scenario import node_tables as n
 from testbed.scenario.elements import satellite_names
 from testbed.scenario.messages import Origin, nearest, shown
+from testbed.store.influx_settings import unfit
 
 if TYPE_CHECKING:
     from testbed.scenario.scenario import Scenario
@@ -27,6 +28,7 @@ def findings(scenario: Scenario) -> Iterator[Finding]:
     yield from _links(scenario)
     yield from _nodes(scenario)
     yield from _deviations(scenario)
+    yield from _store(scenario)
 
 
 def describe(origin: Origin, finding: Finding) -> str:
@@ -221,3 +223,11 @@ def _link_target(
     for end in ends:
         if end not in scenario.places and satellites is not None and end not in satellites:
             yield key, target, "between places or satellites" + nearest(end, {*scenario.places, *satellites})
+
+
+def _store(scenario: Scenario) -> Iterator[Finding]:
+    table = scenario.document.store.influxdb
+    found = unfit(table.url, table.org, table.bucket) if table.url else None
+    if found is not None:
+        key, value, allowed = found
+        yield f"store.influxdb.{key}", value, allowed

@@ -106,7 +106,7 @@ class FeedCounters:
         if self.damaged:
             parts.append(f"{self.damaged} damaged lines passed over")
         if self.failures:
-            parts.append(f"unavailable {self.failures} times")
+            parts.append("unavailable " + ("once" if self.failures == 1 else f"{self.failures} times"))
         if self.behind_bytes:
             parts.append(f"{self.behind_bytes} bytes of telemetry.jsonl not in it")
         if not parts:

@@ -13,6 +13,24 @@ from testbed.errors import BadInput
 DEFAULT_TOKEN_VARIABLE = "INFLUX_TOKEN"
 
 
+def unfit(url: str, org: str = "", bucket: str = "") -> tuple[str, str, str] | None:
+    """What cannot work in the address of a server: key, value, what it must be; None when all can."""
+    parts = urlsplit(url)
+    try:
+        sound = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # the port is no number, or too large
+        sound = False
+    if not sound:
+        return "url", url, "an address such as http://127.0.0.1:8086"
+    if parts.username is not None:
+        # an address is written into the run folder and its report
+        hidden = url.replace(parts.netloc.rpartition("@")[0], "...")
+        return "url", hidden, "an address without a password: that belongs into the token's variable"
+    if bucket and not org:
+        return "org", org, "the organisation that the bucket (InfluxDB 2.x) belongs to"
+    return None
+
+
 @dataclass(frozen=True)
 class InfluxSettings:
     """A server and a place in it. With `bucket` it is a 2.x server, without one a 1.x.
@@ -27,15 +45,10 @@ class InfluxSettings:
     token: str = field(default="", repr=False)  # never in a log
 
     def __post_init__(self) -> None:
-        parts = urlsplit(self.url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise BadInput(
-                f"store.influxdb.url: {self.url!r} is not an address such as http://127.0.0.1:8086"
-            )
-        if self.bucket and not self.org:
-            raise BadInput(
-                "store.influxdb.org: is empty, but a bucket (InfluxDB 2.x) belongs to an organisation"
-            )
+        found = unfit(self.url, self.org, self.bucket)
+        if found is not None:
+            key, value, allowed = found
+            raise BadInput(f"store.influxdb.{key}: is {value!r}, but must be {allowed}")
 
     @classmethod
     def from_table(cls, table: Mapping[str, Any]) -> InfluxSettings | None:
@@ -63,8 +76,4 @@ class InfluxSettings:
     @property
     def target(self) -> str:
         """What distinguishes this place from another one, without secrets."""
-        return (
-            f"{self.url.rstrip('/')} {self.org}/{self.bucket}"
-            if self.is_v2
-            else f"{self.url} {self.database}"
-        )
+        return f"{self.url.rstrip('/')} " + (f"{self.org}/{self.bucket}" if self.is_v2 else self.database)

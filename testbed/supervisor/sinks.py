@@ -17,6 +17,7 @@ class Sinks:
     """The telemetry file of a run and its followers."""
 
     def __init__(self, folder: RunFolder, scenario: Scenario) -> None:
+        self._folder = folder
         self._writer = folder.telemetry_writer()
         self._feeders: list[Feeder] = []
         if scenario.store.embedded:
@@ -44,5 +45,8 @@ class Sinks:
             fed = one.finish()
             result[fed.name] = asdict(fed)
             sentences.append(fed.sentence())
+            if fed.behind_bytes and fed.name == "influxdb":
+                # the sentence stays in the report of this run, also when the copy has been completed since
+                sentences[-1] += f"; `testbed influx sync {self._folder.path}` sends what was missing then"
         result["sentences"] = [text for text in sentences if text]
         return result

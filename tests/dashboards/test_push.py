@@ -20,11 +20,13 @@ import pytest
 from dashboards.grafana import testbed_run
 from dashboards.grafana.panels import DATASOURCE_UID
 from dashboards.grafana.push import DATASOURCE_NAME, FOLDER_UID, datasource, push
+from testbed.cli import main
 from testbed.errors import BadInput, EnvironmentProblem
 from testbed.store.influx_settings import InfluxSettings
 
 TOKEN = "glsa_token"
 INFLUX_URL = "http://db:8086"
+INFLUX = InfluxSettings(INFLUX_URL)
 Answer = tuple[int, Any]
 
 
@@ -117,7 +119,7 @@ def grafana() -> Iterator[Server]:
 
 
 def test_an_empty_grafana_gets_data_source_folder_and_dashboards(grafana: Server) -> None:
-    said = push(grafana.url, TOKEN, INFLUX_URL, "lab")
+    said = push(grafana.url, TOKEN, InfluxSettings(INFLUX_URL, database="lab"))
     (source,) = grafana.sources.values()
     assert (source["uid"], source["url"], source["jsonData"]["dbName"]) == (DATASOURCE_UID, INFLUX_URL, "lab")
     assert set(grafana.folders) == {FOLDER_UID}
@@ -126,15 +128,15 @@ def test_an_empty_grafana_gets_data_source_folder_and_dashboards(grafana: Server
 
 
 def test_a_second_push_changes_what_the_first_one_made(grafana: Server) -> None:
-    push(grafana.url, TOKEN, INFLUX_URL)
-    push(grafana.url, TOKEN, "http://elsewhere:8086")
+    push(grafana.url, TOKEN, INFLUX)
+    push(grafana.url, TOKEN, InfluxSettings("http://elsewhere:8086"))
     (source,) = grafana.sources.values()
     assert source["url"] == "http://elsewhere:8086"
     assert len(grafana.folders) == len(grafana.dashboards) == 1
 
 
 def test_what_is_needed_comes_before_what_needs_it(grafana: Server) -> None:
-    push(grafana.url, TOKEN, INFLUX_URL)
+    push(grafana.url, TOKEN, INFLUX)
     assert [call.split("?")[0] for call in grafana.calls] == [
         f"GET /api/datasources/name/{DATASOURCE_NAME.replace(' ', '%20')}",
         "POST /api/datasources",
@@ -152,33 +154,33 @@ def test_a_provisioned_data_source_is_left_alone(grafana: Server) -> None:
         "readOnly": True,
         "url": "x",
     }
-    push(grafana.url, TOKEN, INFLUX_URL)
+    push(grafana.url, TOKEN, INFLUX)
     assert grafana.sources[1]["url"] == "x"
     assert testbed_run.UID in grafana.dashboards
 
 
 def test_a_user_with_a_password_may_push(grafana: Server) -> None:
-    push(grafana.url, "admin:secret", INFLUX_URL)
+    push(grafana.url, "admin:secret", INFLUX)
     assert testbed_run.UID in grafana.dashboards
 
 
 def test_a_token_that_is_not_accepted_changes_nothing_and_is_told(grafana: Server) -> None:
     with pytest.raises(EnvironmentProblem, match="does not accept"):
-        push(grafana.url, "wrong", INFLUX_URL)
+        push(grafana.url, "wrong", INFLUX)
     assert not grafana.sources
 
 
 def test_a_refusal_is_told_in_the_words_of_the_server(grafana: Server) -> None:
     grafana.sources[1] = {"name": DATASOURCE_NAME, "uid": "another", "id": 1, "readOnly": True}
     with pytest.raises(EnvironmentProblem, match="read-only"):
-        push(grafana.url, TOKEN, INFLUX_URL)
+        push(grafana.url, TOKEN, INFLUX)
 
 
 def test_no_server_is_told(grafana: Server) -> None:
     grafana.http.shutdown()
     grafana.http.server_close()
     with pytest.raises(EnvironmentProblem, match=r"does not answer.*refused"):
-        push(grafana.url, TOKEN, INFLUX_URL)
+        push(grafana.url, TOKEN, INFLUX)
 
 
 @pytest.mark.parametrize(
@@ -186,7 +188,20 @@ def test_no_server_is_told(grafana: Server) -> None:
 )
 def test_input_that_cannot_work_is_bad(url: str, token: str, says: str) -> None:
     with pytest.raises(BadInput, match=says):
-        push(url, token, INFLUX_URL)
+        push(url, token, INFLUX)
+
+
+def test_the_command_pushes_a_2x_server_with_its_login(
+    grafana: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GRAFANA_TOKEN", TOKEN)
+    monkeypatch.setenv("INFLUX_TOKEN", "secret")
+    options = ["--url", grafana.url, "--influx-url", INFLUX_URL, "--org", "lab", "--bucket", "runs"]
+    with pytest.raises(SystemExit, match="0"):
+        main(["dashboards", "push", *options])
+    (source,) = grafana.sources.values()
+    assert source["database"] == "runs"
+    assert source["secureJsonData"] == {"httpHeaderValue1": "Token secret"}
 
 
 def test_a_2x_data_source_logs_in_with_its_token_and_speaks_influxql() -> None:
