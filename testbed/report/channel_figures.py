@@ -54,7 +54,7 @@ def traffic(data: RunData, links: list[str]) -> str:
             group = data.by_tag("link", "link")[link]
             axes[2].plot(data.times_s(group), values(group, "snr_db"), label=link.replace(">", " → "), lw=1.1)
         axes[2].set(title="SNR as the modems report it", ylabel="dB")
-        style.legend_above(axes[2])
+        style.legend_below(axes[2])
     axes[-1].set_xlabel("run time, s")
     return style.to_svg(made, "traffic", "Throughput, loss and signal-to-noise ratio over time")
 

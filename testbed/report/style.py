@@ -115,6 +115,16 @@ def legend_above(axes: Axes, columns: int = 4) -> None:
     )  # fmt: skip
 
 
+def legend_below(axes: Axes, columns: int = 2) -> None:
+    """The legend of the lowest chart, under its axis: for names too long to stand beside a title."""
+    if not axes.get_legend_handles_labels()[0]:
+        return
+    axes.legend(
+        loc="upper left", bbox_to_anchor=(0.0, -0.42), ncols=columns, columnspacing=1.3, handlelength=1.5,
+        borderaxespad=0.0,
+    )  # fmt: skip
+
+
 def to_svg(made: Figure, name: str, label: str) -> str:
     """The figure as an inline SVG element; `name` keeps its identifiers apart from other figures'."""
     stream = io.StringIO()
