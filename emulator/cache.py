@@ -1,27 +1,38 @@
 """Whether the compiled kernels are in the cache, told without importing the compiler.
 
-Numba keeps compiled kernels beside their sources and drops them when a source changes. A marker says
+Numba keeps compiled kernels beside their sources and drops them when their own source changes; `jit` sees
+to it that they go when any other changes that may be compiled into them. A marker says
 for which sources and which compiler everything has been compiled once, so that the first run can say
 that it is compiling before it is silent for half a minute.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import platform
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
 _ROOT = Path(__file__).parent
 
 
+@cache
+def sources() -> str:
+    """A digest of everything that kernels are compiled from: this package and the layout of packets."""
+    digest = hashlib.blake2b(digest_size=16)
+    for source in (*sorted(_ROOT.rglob("*.py")), _ROOT.parent / "nodes" / "wire.py"):
+        digest.update(source.name.encode() + b"\0" + source.read_bytes())
+    return digest.hexdigest()
+
+
 def _stamp() -> dict[str, str]:
-    sources = sorted(_ROOT.rglob("*.py"))
     return {
         "numba": version("numba"),
         "numpy": version("numpy"),
-        "sources": str(max(source.stat().st_mtime_ns for source in sources)),
+        "sources": sources(),
         "machine": f"{platform.machine()} {platform.node()}",
     }
 

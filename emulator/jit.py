@@ -18,10 +18,22 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from emulator.cache import sources
+
 DISABLED: Final = bool(numba.config.DISABLE_JIT)
 
-#: decorator of every kernel
-kernel: Callable[..., Any] = numba.njit(cache=True, nogil=True, error_model="numpy")
+_compiled: Callable[..., Any] = numba.njit(cache=True, nogil=True, error_model="numpy")
+
+
+def kernel(function: Any) -> Any:
+    """Decorator of every kernel."""
+    made = _compiled(function)
+    if not DISABLED:
+        # Numba looks at a kernel's own file only; but kernels of other files are compiled into it, and
+        # would live on in the cache as they were.
+        file = made._cache._cache_file
+        file._source_stamp = (file._source_stamp, sources())
+    return made
 
 
 def _word_pointer(context: Any, builder: Any, array_type: Any, array: Any, index: Any) -> Any:
