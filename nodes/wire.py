@@ -219,5 +219,5 @@ def decode(data: bytes) -> Message:
     """A control message from bytes; WireError when it is not one."""
     try:
         return _decoder.decode(data)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise WireError(f"not a control message: {error}") from None
