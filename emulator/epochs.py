@@ -121,6 +121,15 @@ class LinkUpdates:
         """Whether a table can be posted now. One slot stays with the table that is in force."""
         return self.posted - int(load_acquire(self._net.mailbox, TAKEN)) < MAILBOX_SLOTS - 1
 
+    def took_effect_ns(self, number: int) -> int | None:
+        """When posted table `number` (of the last few, from 0) took effect; None: it has not yet.
+
+        The time it was posted for, or a later one when it came too late.
+        """
+        if number >= int(load_acquire(self._net.mailbox, TAKEN)):
+            return None
+        return int(self._net.mail_applied[number % MAILBOX_SLOTS])
+
     def post(self, time_ns: int, table: Any) -> RecordedTable:
         """Post a world's LinkTable to take effect at `time_ns`; what was posted, for the record.
 

@@ -178,20 +178,53 @@ def _swap(heap: Any, a: int, b: int) -> None:
 
 
 @kernel
-def _schedule(net: Any, time_ns: int, what: int, index: int, generation: int) -> None:
-    heap = net.heap
-    here = net.state[EVENTS]
-    net.state[EVENTS] = here + 1
-    heap[here, 0] = time_ns
-    heap[here, 1] = net.state[SEQUENCE]
-    heap[here, 2] = (generation << 32) | (index << 1) | what
-    net.state[SEQUENCE] += 1
+def _rise(heap: Any, here: int) -> None:
     while here > 0:
         above = (here - 1) // 2
         if not _before(heap, here, above):
             break
         _swap(heap, here, above)
         here = above
+
+
+@kernel
+def _stale(net: Any, what: int) -> bool:
+    """Whether an event is a transmission's end that was overtaken by another rate or a lost link."""
+    if what & 1 != _TRANSMITTED:
+        return False
+    link = net.links[(what >> 1) & 0x7FFFFFFF]
+    # The generation is kept in 31 bits of the event.
+    return bool(link.packets == 0 or (what >> 32) != (link.tx_generation & 0x7FFFFFFF))
+
+
+@kernel
+def _forget_stale(net: Any) -> None:
+    """Take the stale events out of the heap: a slow packet leaves one behind at every change of rate."""
+    heap = net.heap
+    kept = 0
+    for index in range(net.state[EVENTS]):
+        if _stale(net, heap[index, 2]):
+            continue
+        for column in range(3):
+            heap[kept, column] = heap[index, column]
+        _rise(heap, kept)
+        kept += 1
+    net.state[EVENTS] = kept
+
+
+@kernel
+def _schedule(net: Any, time_ns: int, what: int, index: int, generation: int) -> None:
+    heap = net.heap
+    if net.state[EVENTS] == heap.shape[0]:
+        # There is room afterwards: no more than one event a packet in the air and one a transmitter.
+        _forget_stale(net)
+    here = net.state[EVENTS]
+    net.state[EVENTS] = here + 1
+    heap[here, 0] = time_ns
+    heap[here, 1] = net.state[SEQUENCE]
+    heap[here, 2] = (generation << 32) | (index << 1) | what
+    net.state[SEQUENCE] += 1
+    _rise(heap, here)
 
 
 @kernel
@@ -402,6 +435,19 @@ def _apply(net: Any, slot: int, now_ns: int) -> None:
 
 
 @kernel
+def _table_ns(net: Any) -> int:
+    """When the next link table takes effect, NEVER without one.
+
+    One that comes late does so a moment after all that has happened: the record of the run says that time,
+    and a replay then has the same things before it.
+    """
+    taken = net.mailbox[TAKEN]
+    if load_acquire(net.mailbox, POSTED) == taken:
+        return NEVER
+    return max(net.mail_time[taken % MAILBOX_SLOTS], net.state[NOW] + 1)
+
+
+@kernel
 def _take_table(net: Any, now_ns: int) -> None:
     taken = net.mailbox[TAKEN]
     slot = taken % MAILBOX_SLOTS
@@ -423,25 +469,21 @@ def advance(net: Any, until_ns: int) -> None:
         event_ns = NEVER
         if net.state[EVENTS] > 0:
             event_ns = net.heap[0, 0]
-        table_ns = NEVER
-        taken = net.mailbox[TAKEN]
-        if load_acquire(net.mailbox, POSTED) > taken:
-            table_ns = net.mail_time[taken % MAILBOX_SLOTS]
+        table_ns = _table_ns(net)
         if min(event_ns, table_ns) > until_ns:
             break
         if table_ns <= event_ns:
-            net.state[NOW] = max(net.state[NOW], table_ns)
-            _take_table(net, net.state[NOW])
+            net.state[NOW] = table_ns
+            _take_table(net, table_ns)
             continue
         what = net.heap[0, 2]
         _pop(net)
         net.state[NOW] = max(net.state[NOW], event_ns)
         index = (what >> 1) & 0x7FFFFFFF
         if what & 1 == _TRANSMITTED:
-            link = net.links[index]
-            # The generation is kept in 31 bits of the event.
-            if link.packets == 0 or (what >> 32) != (link.tx_generation & 0x7FFFFFFF):
+            if _stale(net, what):
                 continue
+            link = net.links[index]
             slot = take_head(net.links, index, net.packets)
             fate = depart(net.links, index, net.packets, slot, event_ns)
             if fate == FORWARDED:

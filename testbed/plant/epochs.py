@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -47,6 +48,7 @@ class Epochs:
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
         self._tables: list[tuple[float, LinkTable]] = []
+        self._unwritten: deque[tuple[int, RecordedTable]] = deque()
         self._compute_ms: list[float] = []
         self.count = 0
         self.overruns = 0
@@ -69,11 +71,18 @@ class Epochs:
         self._thread.start()
 
     def stop(self) -> None:
-        """End the thread and close the record."""
+        """End the thread."""
         self._stop.set()
         if self._thread is not None:
             self._thread.join()
-        self._file.close()
+
+    def close(self) -> None:
+        """Finish the record; once the channel has stopped, it tells which tables took effect."""
+        self._record()
+        try:
+            self._file.close()
+        except OSError:
+            self.unrecorded += 1
 
     def _run(self) -> None:
         try:
@@ -91,6 +100,7 @@ class Epochs:
             self.failure = f"{type(error).__name__}: {error}"
 
     def _step(self) -> None:
+        self._record()
         began = time.perf_counter()
         t_s = self.count * self._epoch_s
         self._truth.at(t_s)
@@ -102,7 +112,7 @@ class Epochs:
         resets = posted.rows["row"][posted.rows["reset"] == 1]
         if len(resets):
             self.on_reset(resets.tolist())
-        self._record(posted)
+        self._unwritten.append((self.updates.posted - 1, posted))
         with self._lock:
             self._tables.append((t_s, table))
             for terminal, satellite in table.serving.items():
@@ -113,12 +123,19 @@ class Epochs:
         self.count += 1
         self._compute_ms.append((time.perf_counter() - began) * 1e3)
 
-    def _record(self, posted: RecordedTable) -> None:
-        try:
-            write_table(self._file, posted)
-        except OSError:
-            # A full disk costs the replay, not the run.
-            self.unrecorded += 1
+    def _record(self) -> None:
+        """Write down the tables that have taken effect since, each with the time at which it did."""
+        while self._unwritten:
+            number, posted = self._unwritten[0]
+            time_ns = self.updates.took_effect_ns(number)
+            if time_ns is None:
+                return
+            self._unwritten.popleft()
+            try:
+                write_table(self._file, replace(posted, time_ns=time_ns))
+            except OSError:
+                # A full disk costs the replay, not the run.
+                self.unrecorded += 1
 
     def table_at(self, t_s: float) -> LinkTable | None:
         """The table in force at run time `t_s`; older ones are forgotten."""

@@ -168,6 +168,7 @@ class Plant:
     def _end(self, window: int) -> None:
         self._epochs.stop()
         self._channel.stop()
+        self._epochs.close()
         self._drain()
         if self._member.started is not None:
             self._close_window(time.monotonic_ns(), window)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,9 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from emulator.accounting import DELIVERED, DROPS, FATE_NAMES
+from emulator.epochs import LinkUpdates
 from emulator.links.random import link_key
+from emulator.network import EVENTS
 from emulator.simulate import simulate
 from tests.emulator.chain import LEFT, MS, RIGHT, S, arrivals, chain, recorded, table
 
@@ -204,6 +207,39 @@ def test_a_table_that_comes_after_its_time_is_counted_and_obeyed_at_once() -> No
     run = simulate(net, arrivals([30 * MS]), [second], 1 * S)
     assert net.state[7] == 1
     assert delivered(run)["due_ns"][0] == 30 * MS + 8_000 + 5 * MS
+
+
+def test_a_late_table_replays_from_the_time_at_which_it_took_effect() -> None:
+    net = chain(2)
+    updates = LinkUpdates(net, ["a", "b"], 1)
+    first = updates.post(0, table(2))
+    early = simulate(net, arrivals([10 * MS]), [], 10 * MS)
+    late = updates.post(5 * MS, table(2, rate_bps=1e8, loss=0.5))
+    rest = simulate(net, arrivals([11 * MS, 12 * MS]), [], 1 * S)
+    took_effect_ns = updates.took_effect_ns(1)
+    assert took_effect_ns == 10 * MS + 1
+    assert updates.took_effect_ns(2) is None
+    tables = [first, replace(late, time_ns=took_effect_ns)]
+    again = simulate(chain(2), arrivals([10 * MS, 11 * MS, 12 * MS]), tables, 1 * S)
+    assert again.hops.tobytes() == np.concatenate((early.hops, rest.hops)).tobytes()
+
+
+def test_the_events_of_a_slow_packet_stay_within_their_bound() -> None:
+    # 800 bits at about 0.1 bit/s last hours; each change of rate leaves an event behind at their end.
+    net = chain(2, slots=4, links=2)
+    rates = [0.1 + 0.01 * (n % 2) for n in range(200)]
+    tables = [(n * MS, table(2, rate_bps=rate)) for n, rate in enumerate(rates)]
+    tables.append((300 * MS, table(2)))
+    most = 0
+    for one in recorded(*tables, places=2):
+        simulate(net, arrivals([0] if one.time_ns == 0 else []), [one], one.time_ns)
+        most = max(most, int(net.state[EVENTS]))
+        assert most <= len(net.heap)
+    assert most == len(net.heap)
+    run = simulate(net, arrivals([]), [], 2 * S)
+    assert run.fates[DELIVERED] == 1
+    # Its last microbits apart, the packet had all its 800 before it at the end: 300 ms, 0.8 ms, 5 ms.
+    assert abs(int(run.hops["due_ns"][0]) - 305_800_000) < 100_000
 
 
 @pytest.mark.parametrize("places", [2, 6])
