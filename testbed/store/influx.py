@@ -40,23 +40,24 @@ class InfluxSink:
         self._run = run
         self._settings = settings
         self._progress = run.path / PROGRESS_FILE
-        self._offset = 0 if from_start else _read_progress(self._progress, settings)
+        self._stored = _read_progress(self._progress)
+        if from_start:
+            self._stored[settings.target] = 0
         self._connection: Connection | None = None
         self.last_refusal = ""  # the server's own words
 
     def offset(self) -> int:
         """Bytes of the telemetry file that the server has acknowledged."""
-        return self._offset
+        return self._stored.get(self._settings.target, 0)
 
     def write(self, records: list[Record], next_offset: int) -> int:
         """Send records in one request and note the offset; see `Sink.write`."""
         made = lines(records, self._run.epoch_offset_ns(), {"run": self._run.id})
         refused = self._send(made) if made else 0
-        self._offset = next_offset
+        self._stored[self._settings.target] = next_offset
         # a note that is missing or old means that some points are sent twice, which changes nothing
         with contextlib.suppress(OSError):
-            note = {"target": self._settings.target, "offset": next_offset}
-            write_atomically(self._progress, json.dumps(note).encode())
+            write_atomically(self._progress, json.dumps(self._stored, indent=1).encode() + b"\n")
         return refused
 
     def close(self) -> None:
@@ -102,12 +103,12 @@ class InfluxSink:
         return self._send(batch[:half]) + self._send(batch[half:])
 
 
-def _read_progress(path: Path, settings: InfluxSettings) -> int:
+def _read_progress(path: Path) -> dict[str, int]:
+    """Of every place that was fed from this run: the bytes of the file that are in it."""
     try:
-        note = json.loads(path.read_bytes())
-        return int(note["offset"]) if note["target"] == settings.target else 0
-    except (OSError, ValueError, KeyError, TypeError):
-        return 0  # none yet, or unreadable: everything is sent again
+        return {str(target): int(offset) for target, offset in json.loads(path.read_bytes()).items()}
+    except (OSError, ValueError, AttributeError, TypeError):
+        return {}  # none yet, or unreadable: everything is sent again
 
 
 def _reason(error: Exception) -> str:

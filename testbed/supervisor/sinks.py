@@ -17,7 +17,6 @@ class Sinks:
     """The telemetry file of a run and its followers."""
 
     def __init__(self, folder: RunFolder, scenario: Scenario) -> None:
-        self._folder = folder
         self._writer = folder.telemetry_writer()
         self._feeders: list[Feeder] = []
         if scenario.store.embedded:
@@ -47,6 +46,6 @@ class Sinks:
             sentences.append(fed.sentence())
             if fed.behind_bytes and fed.name == "influxdb":
                 # the sentence stays in the report of this run, also when the copy has been completed since
-                sentences[-1] += f"; `testbed influx sync {self._folder.path}` sends what was missing then"
+                sentences[-1] += "; `testbed influx sync RUN` sends what was missing then"
         result["sentences"] = [text for text in sentences if text]
         return result

@@ -132,13 +132,18 @@ def run(out: Path, *arguments: str) -> Finished:
     return start(out, *arguments).finish()
 
 
-def run_in_time(out: Path, *arguments: str) -> Finished:
+def run_in_time(
+    out: Path, *arguments: str, meanwhile: Callable[[Started], None] = lambda _: None
+) -> Finished:
     """As `run`, again while the run is void: a machine that was too late shows nothing about the testbed.
 
-    After three void runs the last is returned, and tests of its verdicts fail.
+    `meanwhile` is called with each run that was started. After three void runs the last is returned, and
+    tests of its verdicts fail.
     """
     for attempt in range(3):
-        ended = run(out / str(attempt), *arguments)
+        started = start(out / str(attempt), *arguments)
+        meanwhile(started)
+        ended = started.finish()
         if "injection_lateness" not in ended.failed():
             break
     return ended

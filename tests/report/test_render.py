@@ -133,6 +133,17 @@ def test_a_folder_that_is_no_run_is_bad_input(tmp_path):
         report.render(tmp_path)
 
 
+def test_what_a_store_did_not_take_is_told_everywhere(folder):
+    path = folder().fill().write()
+    info = json.loads((path / "run.json").read_text())
+    info["telemetry"]["sentences"] = ["influxdb: 7 bytes of telemetry.jsonl not in it"]
+    (path / "run.json").write_text(json.dumps(info))
+    rendered = report.render(path)
+    assert rendered.document["problems"] == info["telemetry"]["sentences"]
+    assert "note: influxdb: 7 bytes of telemetry.jsonl not in it" in summary(rendered)
+    assert "<li>influxdb: 7 bytes of telemetry.jsonl not in it</li>" in (path / "report.html").read_text()
+
+
 @pytest.mark.parametrize("name", ["run.json", "telemetry.jsonl", "scenario.json", "public.json"])
 def test_a_missing_file_is_named_and_the_rest_is_reported(folder, name):
     path = folder().fill().write()

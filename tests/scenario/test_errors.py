@@ -27,7 +27,7 @@ CASES = [
     ("network.guests=1", "network.guests is 1, but must be true or false"),
     ("store.influxdb.url=localhost:8086", "must be a URL that begins with http:// or https://"),
     ("store.influxdb.url=http://127.0.0.1:80860", "must be an address such as http://127.0.0.1:8086"),
-    ("store.influxdb.url=http://ada:secret@db:8086", 'is "http://...@db:8086", but must be an address without'),
+    ("store.influxdb.url=http://ada:secret@db:8086", 'is "http://...@db:8086", but must be an address w'),
     ("store.influxdb={url='http://db:8086', bucket='b'}", 'store.influxdb.org is "", but must be the org'),
     ("radios.s-terminal.loss=1.0", "radios.s-terminal.loss is 1.0, but must be less than 1"),
     ("nodes.sensor.role=senser", "nodes.sensor.role is \"senser\", allowed are 'sensor', 'edge'"),

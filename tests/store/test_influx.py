@@ -6,6 +6,7 @@ import json
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,32 @@ def test_another_database_is_filled_from_the_start(run: RunFolder, settings: Inf
     other = InfluxSettings(settings.url, database="other")
     assert influx.sync(run, other).stored == 100
     assert count(other) == 100
+
+
+def test_every_place_is_only_sent_what_it_does_not_have(run: RunFolder, settings: InfluxSettings) -> None:
+    other = InfluxSettings(settings.url, database="beside")
+    fill(run, *(record(n) for n in range(100)))
+    assert [influx.sync(run, place).stored for place in (settings, other, settings, other)] == [
+        100,
+        100,
+        0,
+        0,
+    ]
+
+
+def test_one_place_written_in_two_ways_is_one_place(run: RunFolder, settings: InfluxSettings) -> None:
+    fill(run, record(1))
+    assert influx.sync(run, settings).stored == 1
+    assert influx.sync(run, replace(settings, url=f"{settings.url}/")).stored == 0
+
+
+def test_a_damaged_note_of_what_was_sent_means_sending_it_again(
+    run: RunFolder, settings: InfluxSettings
+) -> None:
+    fill(run, record(1))
+    influx.sync(run, settings)
+    (run.path / influx.PROGRESS_FILE).write_text('["torn')
+    assert influx.sync(run, settings).stored == 1
 
 
 def test_a_number_after_a_whole_number_is_no_conflict(run: RunFolder, settings: InfluxSettings) -> None:
