@@ -39,7 +39,7 @@ def expand(text: str, *, run: str, link: str, start_ns: int, end_ns: int, interv
         "$timeFilter": time_filter,
         "$__interval": f"{round(interval_s * 1000)}ms",
         "$run": run,
-        "$link": link.replace("/", r"\/"),
+        "$link": link,
     }
     for name, value in values.items():
         text = text.replace(name, value)

@@ -32,12 +32,13 @@ FILE_NAME: Final = "testbed_run.json"
 #: the lateness that a run may have at the 99th percentile before its verdicts are void, us
 LATENESS_LIMIT_US: Final = 100
 
-_RUN: Final = '"run" =~ /^$run$/ AND $timeFilter'
+# equal, not like: names of satellites have brackets in them, which mean something in a pattern
+_RUN: Final = "\"run\" = '$run' AND $timeFilter"
 _EACH: Final = "GROUP BY time($__interval)"
 
 
 def _of_link(measurement: str, what: str, tag: str = "link", where: str = "") -> str:
-    condition = f'"{tag}" =~ /^$link$/ AND {_RUN}' + (f" AND {where}" if where else "")
+    condition = f"\"{tag}\" = '$link' AND {_RUN}" + (f" AND {where}" if where else "")
     return f'SELECT {what} FROM "{measurement}" WHERE {condition} {_EACH} fill(none)'
 
 
@@ -318,7 +319,9 @@ def dashboard() -> dict[str, Any]:
             "list": [
                 _variable("run", "Run", 'SHOW TAG VALUES FROM "channel" WITH KEY = "run"'),
                 _variable(
-                    "link", "Link", 'SHOW TAG VALUES FROM "link" WITH KEY = "link" WHERE "run" =~ /^$run$/'
+                    "link",
+                    "Link",
+                    'SHOW TAG VALUES FROM "link" WITH KEY = "link" WHERE "run" = \'$run\'',
                 ),
             ]
         },

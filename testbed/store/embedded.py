@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 MAX_COLUMNS: Final = 1_000
 #: how long to wait for whoever holds the lock before the attempt counts as failed
 BUSY_TIMEOUT_S: Final = 2.0
-_INTERNAL: Final = ("_catalogue", "_progress")
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS _progress (one INTEGER PRIMARY KEY CHECK (one = 1), offset INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS _catalogue (measurement TEXT, kind TEXT, name TEXT, tab TEXT, col TEXT,
@@ -147,9 +146,12 @@ class EmbeddedSink:
         if table is None:
             if not measurement or "\0" in measurement or measurement.lower().startswith("sqlite_"):
                 return None
-            table = _Table(_free(measurement, [*_INTERNAL, *(t.name for t in self._tables.values())]))
+            # tables and indices share one room of names
+            taken = [name for (name,) in db.execute("SELECT name FROM sqlite_master")]
+            table = _Table(_free(measurement, taken))
+            index = _free(f"by_time_{measurement}", [*taken, table.name])
             db.execute(f"CREATE TABLE {_quoted(table.name)} (t_ns INTEGER NOT NULL)")
-            db.execute(f"CREATE INDEX {_quoted('by_time_' + table.name)} ON {_quoted(table.name)} (t_ns)")
+            db.execute(f"CREATE INDEX {_quoted(index)} ON {_quoted(table.name)} (t_ns)")
             db.execute("INSERT INTO _catalogue VALUES (?, 'table', '', ?, '')", (measurement, table.name))
             self._tables[measurement] = table
         wanted = [("tag", name) for name in tags] + [("field", name) for name in fields]

@@ -39,11 +39,17 @@ class _Columns:
                 if key not in self.headings:
                     taken = {"t_ns", "utc_ns", "samples", *self.headings.values()}
                     self.headings[key] = name if name not in taken else f"{name} ({kind})"
-                self.types.setdefault(key, set()).add(type(value))
+                self.types.setdefault(key, set()).add(_type(value))
         self.samples = self.samples or bool(record.samples)
 
     def ordered(self) -> list[tuple[str, str]]:
         return sorted(self.headings, key=lambda key: key[0] != "tag")  # tags first, else as they came
+
+
+def _type(value: object) -> type:
+    """The type that a column needs for a value; whole numbers beyond 64 bits are floats there."""
+    fits = not isinstance(value, int) or -(2**63) <= value < 2**63
+    return type(value) if fits else float
 
 
 def _survey(run: RunFolder) -> dict[str, _Columns]:

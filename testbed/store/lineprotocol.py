@@ -52,6 +52,8 @@ def line(record: Record, epoch_offset_ns: int, tags: Mapping[str, str]) -> str |
     if not fields or not record.measurement:
         return None
     head = record.measurement.translate(_MEASUREMENT)
+    if head.startswith("#"):
+        head = "_" + head  # a line that begins with # is a comment, and dropped without a word
     # in the order of their names, which is what the database would have to sort them into
     for name, value in sorted({**record.tags, **tags}.items()):
         if name and value:

@@ -18,7 +18,8 @@ from testbed.store.runfile import RunFolder
 
 SECONDS = 10
 OFFSET_NS = 1_700_000_000_000_000_000
-LINK = "field-1>sat-2"
+#: element files name satellites like this
+LINK = "field-1>SAT-2 [DTC] (A/B) +"
 QUERIES = [query for dashboard in dashboards().values() for query in queries(dashboard)]
 
 

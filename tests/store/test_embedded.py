@@ -208,3 +208,12 @@ def test_a_damaged_line_is_passed_over_and_counted(run: RunFolder) -> None:
 def test_a_missing_store_says_how_to_get_one(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="rebuilt"):
         EmbeddedStore(tmp_path / "telemetry.sqlite")
+
+
+def test_a_measurement_may_be_called_like_an_index(run: RunFolder) -> None:
+    names = ["link", "by_time_link", "by_time_task", "task"]
+    with run.telemetry_writer() as writer:
+        writer.extend(Record(1, name, {}, {"x": number}) for number, name in enumerate(names))
+    rebuild(run)
+    with EmbeddedStore(run.database_path) as store:
+        assert [store.query(name)["x"].tolist() for name in names] == [[0], [1], [2], [3]]

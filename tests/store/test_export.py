@@ -58,6 +58,14 @@ def test_parquet_keeps_types_and_samples(
     assert str(parquet.read_schema(task).field("utc_ns").type) == "timestamp[ns, tz=UTC]"
 
 
+def test_parquet_holds_a_whole_number_beyond_its_own_as_a_float(run: RunFolder) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed")
+    with run.telemetry_writer() as writer:
+        writer.append(Record(1, "big", {}, {"x": 2**63}), Record(2, "big", {}, {"x": 1}))
+    (path,) = export(run, "parquet")
+    assert parquet.read_table(path)["x"].to_pylist() == [2.0**63, 1.0]
+
+
 def test_parquet_without_its_package_says_what_to_install(
     filled: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:

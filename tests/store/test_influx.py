@@ -71,6 +71,12 @@ def test_names_and_text_survive_the_way(run: RunFolder, settings: InfluxSettings
     }  # fmt: skip
 
 
+def test_a_name_that_begins_like_a_comment_is_stored(run: RunFolder, settings: InfluxSettings) -> None:
+    fill(run, Record(1, "#odd", {}, {"x": 1}))
+    assert influx.sync(run, settings).stored == 1
+    assert influx.query(settings, 'SELECT "x" FROM "_#odd"')[0]["values"] == [[OFFSET_NS + 1, 1]]
+
+
 def test_a_second_sync_sends_what_is_new_only(run: RunFolder, settings: InfluxSettings) -> None:
     fill(run, *(record(n) for n in range(100)))
     assert influx.sync(run, settings).stored == 100
