@@ -8,6 +8,7 @@ protocol: one file, ready for any 1.x or 2.x import.
 from __future__ import annotations
 
 import csv
+import hashlib
 import importlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,6 +23,7 @@ from testbed.store.runfile import RunFolder
 FORMATS: Final = ("csv", "parquet", "lp")
 #: rows of one measurement held in memory before they are written as a Parquet row group
 ROW_GROUP: Final = 20_000
+_LONGEST_NAME: Final = 200
 
 
 class _Columns:
@@ -66,7 +68,11 @@ def _values(record: Record, keys: list[tuple[str, str]]) -> Iterator[Any]:
 
 
 def _file_name(measurement: str, suffix: str) -> str:
-    return (quote(measurement, safe=" ") or "unnamed").replace(".", "%2E") + suffix
+    name = (quote(measurement, safe=" ") or "unnamed").replace(".", "%2E")
+    if len(name) > _LONGEST_NAME:
+        # file systems take 255 bytes; the digest keeps names apart that begin alike
+        name = f"{name[:_LONGEST_NAME]}-{hashlib.sha256(measurement.encode()).hexdigest()[:16]}"
+    return name + suffix
 
 
 def _to_csv(run: RunFolder, folder: Path, epoch_offset_ns: int) -> list[Path]:

@@ -26,6 +26,8 @@ FLUSH_INTERVAL_S: Final = 0.5
 FLUSH_RECORDS: Final = 1_000
 #: telemetry held in memory while the disk takes nothing; what comes on top is lost, and counted
 MAX_PENDING_BYTES: Final = 64 << 20
+#: no run lasts longer than these 146 years, and every database and file format has room for the wall clock
+MAX_T_NS: Final = 2**62
 
 
 def plain(value: object) -> object:
@@ -53,7 +55,12 @@ _NAN: Final = float("nan")
 
 
 def encode_record(record: Record) -> bytes:
-    """One line of the file, newline included; TypeError or NotImplementedError on a foreign value."""
+    """One line of the file, newline included.
+
+    TypeError or NotImplementedError on a foreign value, ValueError for a time that no clock shows.
+    """
+    if abs(record.t_ns) > MAX_T_NS:
+        raise ValueError(f"t_ns is {record.t_ns}, but must be within {MAX_T_NS} ns")
     return _encoder.encode(record) + b"\n"
 
 
@@ -98,7 +105,7 @@ class WriterCounters:
 
     written: int = 0  #: records whose whole line the file took
     lost: int = 0  #: records dropped because the pending bound was reached or the run ended unwritten
-    refused: int = 0  #: records that cannot be written as JSON
+    refused: int = 0  #: records that cannot be written as JSON, or have a time that no clock shows
     failed_writes: int = 0
     last_error: str = ""
     torn_bytes_removed: int = 0  #: of a half-written last line found at the start
@@ -109,7 +116,7 @@ class WriterCounters:
         if self.lost:
             parts.append(f"{self.lost} records lost")
         if self.refused:
-            parts.append(f"{self.refused} records refused (not JSON values)")
+            parts.append(f"{self.refused} records refused (values that are not JSON's, or no time)")
         if self.failed_writes:
             parts.append(f"{self.failed_writes} writes failed, last: {self.last_error}")
         return "telemetry.jsonl: " + "; ".join(parts) if parts else ""

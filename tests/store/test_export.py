@@ -85,6 +85,15 @@ def test_a_measurement_name_cannot_leave_the_folder(run: RunFolder) -> None:
     assert export(run, "csv") == [run.path / "export" / "%2E%2E%2F%2E%2E%2Fx.csv"]
 
 
+def test_long_measurement_names_that_begin_alike_have_files_of_their_own(run: RunFolder) -> None:
+    names = ["é" * 200, "é" * 200 + "!"]
+    with run.telemetry_writer() as writer:
+        writer.extend(Record(1, name, {}, {"a": number}) for number, name in enumerate(names))
+    assert [path.read_text().splitlines()[1] for path in export(run, "csv")] == [
+        f"1,{OFFSET_NS + 1},{number}" for number in range(2)
+    ]
+
+
 def test_an_unknown_format_names_those_that_are_known(filled: RunFolder) -> None:
     with pytest.raises(BadInput, match="csv, parquet, lp"):
         export(filled, "xls")

@@ -16,6 +16,8 @@ import pytest
 
 from nodes.wire import Record
 from testbed.errors import BadInput
+from testbed.store.embedded import rebuild
+from testbed.store.runfile import RunFolder
 from testbed.store.telemetry import TelemetryWriter, encode_record, read_records
 
 NEVER_S = 3600.0
@@ -75,6 +77,14 @@ def test_a_record_that_is_no_json_is_refused_and_counted(tmp_path: Path) -> None
     assert list(read_records(tmp_path / "t.jsonl")) == [record(2)]
     assert writer.counters.refused == 1
     assert "1 records refused" in writer.counters.sentence()
+
+
+@pytest.mark.parametrize("t_ns", [2**62 + 1, -(2**63), 2**64 - 1])
+def test_a_time_that_no_clock_shows_is_refused_before_it_stops_a_store(run: RunFolder, t_ns: int) -> None:
+    with run.telemetry_writer() as writer:
+        writer.append(Record(t_ns, "m", {}, {"a": 1}), record(2))
+    assert writer.counters.refused == 1
+    assert rebuild(run).stored == 1
 
 
 def test_a_batch_is_on_disk_without_a_flush_once_it_is_large_enough(tmp_path: Path, until: Until) -> None:
