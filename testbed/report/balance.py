@@ -75,14 +75,14 @@ def _link(row: dict[str, Any]) -> dict[str, Any]:
 def _nodes(info: dict[str, Any], ingress: int | None) -> dict[str, Any]:
     """Packets the nodes counted as sent, against those that entered the channel.
 
-    Nodes that did not finish take their last count with them: what they sent is then a remainder, which
-    must not be less than their last heartbeat said.
+    Nodes that did not finish, or were started again after such an end, take their last count with them:
+    what they sent is then a remainder, which must not be less than their last heartbeat said.
     """
     counted = remembered = 0
     unknown = []
     for name, node in (info.get("nodes") or {}).items():
         sent = node.get("sent")
-        if node.get("status") == "finished" and isinstance(sent, int):
+        if node.get("status") == "finished" and node.get("counted", True) and isinstance(sent, int):
             counted += sent
         elif name in (info.get("ports") or {name: 0}):
             unknown.append(name)

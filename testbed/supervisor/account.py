@@ -18,8 +18,8 @@ def write_run(stage: Stage) -> None:
     for name, info in stage.nodes.items():
         member = stage.control.members.get(name)
         if member is not None:
-            info["sent"] = member.counters.get("sent", member.sent)
-            info["received"] = member.counters.get("received", member.received)
+            info["sent"], info["received"] = member.totals()
+            info["counted"] = member.counted
             info["counters"] = member.counters
     info = {
         "id": stage.folder.id,

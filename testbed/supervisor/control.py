@@ -30,6 +30,17 @@ class Member:
     sent: int = 0
     received: int = 0
     counters: dict[str, int] = field(default_factory=dict)
+    #: what processes of this name sent and received before it, and whether each left with its counters
+    before: tuple[int, int] = (0, 0)
+    counted: bool = True
+    #: names of records that it tried to report and may not
+    refused: set[str] = field(default_factory=set)
+
+    def totals(self) -> tuple[int, int]:
+        """Packets sent and received under this name, as far as is known."""
+        sent = self.counters.get("sent", self.sent)
+        received = self.counters.get("received", self.received)
+        return self.before[0] + sent, self.before[1] + received
 
 
 class Control:
@@ -40,6 +51,8 @@ class Control:
         self._socket = self._context.socket(zmq.ROUTER)
         self._socket.set(zmq.LINGER, 1000)
         self._socket.set(zmq.ROUTER_HANDOVER, 1)
+        # Without this a message to somebody who is gone, or does not read, would vanish uncounted.
+        self._socket.set(zmq.ROUTER_MANDATORY, 1)
         for option in (zmq.SNDHWM, zmq.RCVHWM):
             self._socket.set(option, _MOST_MESSAGES)
         try:
@@ -83,6 +96,9 @@ class Control:
         if old is not None:
             self._by_identity.pop(old.identity, None)
         member = Member(message.id, message.role, message.pid, identity)
+        if old is not None:
+            member.before = old.totals()
+            member.counted = old.counted and bool(old.counters)
         self.members[message.id] = member
         self._by_identity[identity] = member
         return member

@@ -57,7 +57,11 @@ class Reception:
         alive = member is not None and member.state != "gone" and not self._stage.has_ended(message.id)
         if alive and member is not None and member.pid != message.pid and member.state != "bye":
             return f"a node of this name is running already (process {member.pid})"
-        if message.id in self._stage.nodes or message.id in (CHANNEL, TWIN):
+        known = self._stage.nodes.get(message.id, {})
+        if "port" in known and known["place"] != message.place:
+            # Its port stands there, and a replay of the run relies on it.
+            return f"it stood at {known['place']!r}: a guest comes back to its place, or under another id"
+        if known or message.id in (CHANNEL, TWIN):
             return ""
         if not self._stage.scenario.network.guests:
             return f"the scenario has no node {message.id!r} and takes no guests (network.guests = false)"

@@ -27,6 +27,7 @@ from testbed.store.runfile import RunFolder
 from testbed.supervisor.account import write_run
 from testbed.supervisor.control import Member
 from testbed.supervisor.monitor import Monitor
+from testbed.supervisor.permitted import permitted
 from testbed.supervisor.processes import end
 from testbed.supervisor.reception import Reception
 from testbed.supervisor.sinks import Sinks
@@ -210,7 +211,11 @@ class Run:
 
     def _hear(self, member: Member, message: wire.Message) -> None:
         if isinstance(message, wire.Telemetry):
-            self._stage.record(message.records)
+            records, refused = permitted(member.id, message.records)
+            self._stage.record(records)
+            for name in sorted(refused - member.refused):
+                member.refused.add(name)
+                self._stage.event("refused", member.id, f"{member.id} may not report {name!r} records")
         elif isinstance(message, wire.Heartbeat):
             member.sent, member.received = message.sent, message.received
             self._stage.control.send(member, wire.Heartbeat(time.monotonic_ns()))

@@ -1,0 +1,161 @@
+"""What the supervisor does with its members: over its real socket, with the channel played by the test."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+import zmq
+from rich.console import Console
+
+from nodes import wire
+from testbed.report.balance import conservation
+from testbed.scenario import load
+from testbed.store.runfile import RunFolder
+from testbed.supervisor.account import write_run
+from testbed.supervisor.monitor import Monitor
+from testbed.supervisor.run import Run
+
+_TURNS = 400
+_T = TypeVar("_T", bound=wire.Message)
+
+
+class Peer:
+    """A process of the run, as the supervisor sees one."""
+
+    def __init__(self, desk: Desk, id: str, role: str = "guest", place: str = "", pid: int = 0) -> None:
+        self.id, self._desk = id, desk
+        self._socket = desk.context.socket(zmq.DEALER)
+        self._socket.set(zmq.ROUTING_ID, f"{id}/{os.urandom(4).hex()}".encode())
+        self._socket.set(zmq.LINGER, 0)
+        self._socket.connect(desk.run._stage.control.endpoint)
+        self.send(wire.Register(id, role, pid or os.getpid(), place=place))
+
+    def send(self, message: wire.Message | bytes) -> None:
+        self._socket.send(message if isinstance(message, bytes) else wire.encode(message))
+
+    def hear(self, kind: type[_T]) -> _T:
+        """The next message of a kind."""
+        for _ in range(_TURNS):
+            self._desk.run._pump(0.01)
+            while self._socket.poll(0):
+                message = wire.decode(self._socket.recv())
+                if isinstance(message, kind):
+                    return message
+        raise AssertionError(f"{self.id} heard no {kind.__name__}")
+
+
+class Desk:
+    """A run of the laptop scenario whose processes are not started, and a channel that lets guests in."""
+
+    def __init__(self, out: Path) -> None:
+        self.context: zmq.Context[Any] = zmq.Context()
+        self.folder = RunFolder.create(out, "laptop")
+        monitor = Monitor(console=Console(file=(out / "console").open("w")))
+        self.run = Run(load("laptop", ["store.embedded=false"]), self.folder, monitor)
+        self.stage = self.run._stage
+        self.channel = Peer(self, "channel", "channel")
+        self.channel.hear(wire.Registered)
+        self.channel.send(wire.Ready("tcp://127.0.0.1:1"))
+        self.until(lambda: self.stage.is_ready("channel"))
+
+    def until(self, condition: Callable[[], object]) -> None:
+        for _ in range(_TURNS):
+            if condition():
+                return
+            self.run._pump(0.01)
+        raise AssertionError("it did not come to that")
+
+    def guest(self, id: str, place: str = "board") -> Peer:
+        """A guest that has been let in."""
+        known = id in self.stage.nodes
+        peer = Peer(self, id, place=place)
+        if not known:
+            order = self.channel.hear(wire.Command)
+            self.channel.send(wire.CommandResult(order.number, True))
+        peer.hear(wire.Registered)
+        peer.send(wire.Ready())
+        self.until(lambda: self.stage.is_ready(id))
+        return peer
+
+    def events(self) -> list[str]:
+        self.stage.sinks._writer.flush()  # type: ignore[union-attr]
+        return [str(r.fields["text"]) for r in self.folder.records() if r.measurement == "event"]
+
+    def close(self) -> None:
+        self.run._finish()
+        self.context.destroy(linger=0)
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    made = Desk(tmp_path)
+    yield made
+    made.close()
+
+
+def test_damaged_control_frames_are_counted_and_nothing_else(desk: Desk) -> None:
+    guest = desk.guest("my-app")
+    for frame in (b"", b"\xff" * 40, wire.encode(wire.Bye({"sent": 1}))[:-1], b"\x82\xa4type\xa3B\xe4e"):
+        guest.send(frame)
+    desk.until(lambda: desk.stage.control.malformed == 4)
+    assert desk.stage.control.members["my-app"].state == "ready"
+
+
+def test_a_message_to_somebody_who_is_gone_is_counted(desk: Desk) -> None:
+    desk.stage.control.send(b"nobody", wire.Stop())
+    assert desk.stage.control.undelivered == 1
+
+
+@pytest.mark.parametrize("name", ["plant_event", "link", "channel", "detection", "prediction"])
+def test_what_others_alone_may_say_is_refused_to_a_guest(desk: Desk, name: str) -> None:
+    guest = desk.guest("my-app")
+    fields: dict[str, wire.Value] = {"lateness_us_p99": "?", "ingress": "?"}
+    for _ in range(2):
+        guest.send(wire.Telemetry([wire.Record(1, name, {}, fields), wire.Record(1, "mine", {}, {"v": 1})]))
+    guest.send(wire.Heartbeat(1))
+    guest.hear(wire.Heartbeat)
+    assert [text for text in desk.events() if "report" in text] == [f"my-app may not report '{name}' records"]
+    assert [r.measurement for r in desk.folder.records()].count("mine") == 2
+    assert name not in [r.measurement for r in desk.folder.records()]
+
+
+def test_a_guest_that_comes_again_to_another_place_is_refused(desk: Desk) -> None:
+    desk.guest("my-app").send(wire.Bye({"sent": 0}))
+    desk.until(lambda: desk.stage.control.members["my-app"].state == "bye")
+    again = Peer(desk, "my-app", place="platform")
+    assert "stood at 'board'" in again.hear(wire.Refused).reason
+
+
+def _books(desk: Desk, ingress: int) -> dict[str, Any]:
+    write_run(desk.stage)
+    info = desk.folder.run_info()
+    nodes = {"my-app": info["nodes"]["my-app"] | {"status": "finished"}}
+    counters = {"ingress": ingress, "delivered": ingress, "fates": {}, "in_flight": 0}
+    books: dict[str, Any] = conservation({"nodes": nodes, "channel": {"counters": counters, "links": {}}})
+    return books
+
+
+def test_what_a_guest_sent_before_it_came_again_stays_in_the_books(desk: Desk) -> None:
+    for sent in (2, 3):
+        guest = desk.guest("my-app")
+        guest.send(wire.Bye({"sent": sent, "received": 0}))
+        desk.until(lambda: desk.stage.control.members["my-app"].state == "bye")
+    assert _books(desk, 5)["balanced"] is True
+    assert _books(desk, 6)["balanced"] is False
+
+
+def test_what_a_killed_node_sent_after_its_last_heartbeat_is_a_remainder_also_when_it_came_again(
+    desk: Desk,
+) -> None:
+    guest = desk.guest("my-app")
+    guest.send(wire.Heartbeat(1, sent=2))
+    guest.hear(wire.Heartbeat)
+    desk.stage.control.forget("my-app")
+    desk.guest("my-app").send(wire.Bye({"sent": 3, "received": 0}))
+    desk.until(lambda: desk.stage.control.members["my-app"].state == "bye")
+    assert _books(desk, 7)["balanced"] is True
+    assert _books(desk, 4)["balanced"] is False
