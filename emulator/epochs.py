@@ -94,7 +94,7 @@ class LinkUpdates:
                 return old_row, True
         raise EpochError(
             f"the network has room for {len(self._net.links)} links and all are in use; "
-            "make it larger (network.links)"
+            "fewer satellites or places, or constellation.isl = 'none', make do with fewer"
         )
 
     def _retire(self, row: int, link: tuple[int, int]) -> None:

@@ -18,6 +18,7 @@ def main() -> int:
     # Ctrl-C goes to the supervisor, which ends the run in order.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     from emulator.dataplane.channel import ChannelError
+    from emulator.epochs import EpochError
     from emulator.errors import WorldError
     from testbed.errors import TestbedError
     from testbed.member import SilenceError
@@ -25,7 +26,10 @@ def main() -> int:
 
     try:
         run(arguments.run, arguments.connect, arguments.core)
-    except (ChannelError, WorldError) as error:
+    except ChannelError as error:
+        print(f"network.data_endpoint: {error}", file=sys.stderr)
+        return 2
+    except (EpochError, WorldError) as error:
         print(error, file=sys.stderr)
         return 2
     except SilenceError as error:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -56,8 +55,6 @@ class Epochs:
         self.failure = ""
         self._serving: dict[str, str] = {}
         self._handovers: list[Handover] = []
-        #: called with the rows that a table gave to other links
-        self.on_reset: Callable[[list[int]], None] = lambda rows: None
 
     def prepare(self, t0_ns: int) -> None:
         """Compute and post the tables that are due first, before anything starts."""
@@ -109,9 +106,6 @@ class Epochs:
         posted = self.updates.post(due_ns, table)
         if time.monotonic_ns() > due_ns and self.count >= LEAD:
             self.overruns += 1
-        resets = posted.rows["row"][posted.rows["reset"] == 1]
-        if len(resets):
-            self.on_reset(resets.tolist())
         self._unwritten.append((self.updates.posted - 1, posted))
         with self._lock:
             self._tables.append((t_s, table))

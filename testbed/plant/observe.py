@@ -35,6 +35,7 @@ class LinkObserver:
         self._hops: list[np.ndarray[Any, Any]] = []
         self._before = {name: np.zeros(len(net.links), np.int64) for name in _COUNTERS}
         self._drops_before = np.zeros_like(net.link_drops)
+        self._keys = net.links["key"].copy()
 
     def add(self, hops: np.ndarray[Any, Any]) -> None:
         """Take packet-hops that the network has logged."""
@@ -56,6 +57,14 @@ class LinkObserver:
         delays_ms = (hops["due_ns"] - hops["in_ns"]) / 1e6 if len(hops) else np.zeros(0)
         order = np.argsort(hops["link"], kind="stable") if len(hops) else np.zeros(0, np.intp)
         by_link = hops["link"][order] if len(hops) else np.zeros(0, np.int64)
+        # A row that the network has meanwhile given to another link counts from zero again. The key tells
+        # when it did so; the table that says so was posted earlier.
+        keys = self._net.links["key"].copy()
+        others = keys != self._keys
+        self._drops_before[others] = 0
+        for counted in self._before.values():
+            counted[others] = 0
+        self._keys = keys
         now = {name: self._net.links[name].copy() for name in _COUNTERS}
         drops = self._net.link_drops.copy()
         queued = self._net.links["packets"].copy()
@@ -101,13 +110,6 @@ class LinkObserver:
             truth.append(Record(end_ns, "plant_link", tags, _truth(table, index)))
         self._before, self._drops_before = now, drops
         return observed, truth
-
-    def rows_reset(self, rows: Sequence[int]) -> None:
-        """These rows were given to other links, whose counters begin at zero."""
-        for row in rows:
-            for name in _COUNTERS:
-                self._before[name][row] = 0
-            self._drops_before[row] = 0
 
 
 def _thin(samples: np.ndarray[Any, Any], link: str, number: int) -> np.ndarray[Any, Any]:

@@ -65,7 +65,6 @@ class Plant:
         self._observer = LinkObserver(
             self._net, self._world.places, scenario.run.seed, scenario.plant.snr_report_sigma_db
         )
-        self._epochs.on_reset = self._observer.rows_reset
         self._packets: PacketWriter | None = None
         if scenario.store.packets:
             offset_ns = folder.run_info()["epoch_offset_ns"]
@@ -121,11 +120,13 @@ class Plant:
 
     def _close_window(self, end_ns: int, number: int) -> None:
         assert self._member.started is not None
-        table = self._epochs.table_at((end_ns - self._member.started.t0_ns) / 1e9)
-        if table is None:
+        t0_ns = self._member.started.t0_ns
+        table = self._epochs.table_at((end_ns - t0_ns) / 1e9)
+        # The last window ends with the channel, wherever that is.
+        window_s = (end_ns - t0_ns - number * round(self._scenario.run.window_s * 1e9)) / 1e9
+        if table is None or window_s <= 0:
             return
         rows = self._epochs.updates.rows
-        window_s = self._scenario.run.window_s
         observed, truth = self._observer.close_window(end_ns, window_s, table, rows, number)
         self._member.report([*observed, *truth, self._own_record(end_ns), *self._handovers(end_ns)])
 
@@ -205,6 +206,8 @@ class Plant:
             book(old.from_place, old.to_place, old.counters, old.drops, 0)
         for (a, b), row in list(updates.rows.items()):
             state = self._net.links[row]
+            if (int(state["from_place"]), int(state["to_place"])) != (a, b):
+                continue  # the table that gives the row to this link has not taken effect
             counters = {theirs: int(state[theirs]) for _, theirs in _LEDGER}
             if counters["in_packets"]:
                 book(a, b, counters, self._net.link_drops[row], int(state["packets"] + state["flying"]))

@@ -111,6 +111,7 @@ def test_a_port_in_use_is_one_sentence_and_status_2(tmp_path: Path) -> None:
             assert ended.status == 2, ended.output
             last = ended.output.strip().splitlines()[-1]
             assert endpoint in last
+            assert key in last
             assert "address already in use" in last.lower()
 
 
