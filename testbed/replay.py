@@ -39,11 +39,24 @@ def replay(run: RunFolder) -> dict[str, Any]:
     hops = np.asarray(read_hops(run.packets_path))
     if not len(hops) or "channel" not in info:
         raise BadInput(f"{run.path}: no packet crossed the network in this run, there is nothing to replay")
+    if info["channel"].get("final") is False:
+        raise BadInput(
+            f"{run.path}: the channel of this run was broken off: it cannot be replayed exactly"
+        )
     counters = info["channel"]["counters"]
     if counters["log_overflow"] or counters["fates"].get("no_buffer"):
         raise BadInput(
             f"{run.path}: {counters['log_overflow']} packet-hops were not recorded and "
             f"{counters['fates'].get('no_buffer', 0)} packets found no buffer: it cannot be replayed exactly"
+        )
+    arrivals = _arrivals(hops)
+    unseen = counters["ingress"] - counters["fates"].get("malformed", 0) - len(arrivals)
+    lost_tables = info["channel"].get("epochs", {}).get("unrecorded", 0)
+    if unseen or lost_tables:
+        # A packet is recorded when its first hop ends; one that was still on it has no record.
+        raise BadInput(
+            f"{run.path}: {unseen} packets had not completed a hop at the end or were not recorded, "
+            f"and {lost_tables} link tables were not recorded: it cannot be replayed exactly"
         )
     scenario = load(run.path / "scenario.json")
     hosts = list(scenario.places)
@@ -55,7 +68,6 @@ def replay(run: RunFolder) -> dict[str, Any]:
         place = info["nodes"][node]["place"]
         net.port_place[port] = world_hosts[place]
         net.port_host[port] = hosts.index(place)
-    arrivals = _arrivals(hops)
     end_ns = int(hops["due_ns"].max())
     again = simulate(net, arrivals, read_tables(run.link_table_path), end_ns)
     return _compare(hops, again.hops)
