@@ -173,6 +173,7 @@ class Feeder:
     def finish(self, timeout_s: float = 5.0) -> FeedCounters:
         """Offer the rest for at most `timeout_s`, then leave it; a database that hangs is left behind too.
 
+        One that took nothing at the last attempt before is asked once more and not waited for.
         The writer of the file has to be closed (or flushed) before, or its last batch is not seen.
         """
         self._deadline_s = time.monotonic() + timeout_s
@@ -193,19 +194,22 @@ class Feeder:
 
     def _work(self) -> None:
         wait_s = self._interval_s
+        well = True  # before the end began
         try:
             while True:
                 finishing = self._finishing.is_set()
                 try:
                     more = self.step()
                     wait_s = self._interval_s
+                    well = True
                 except Exception as error:  # whatever a database does, the run goes on
                     more = False
                     wait_s = min(2 * wait_s, self._backoff_max_s)
                     with self._lock:
                         c = self._counters
                         self._counters = replace(c, failures=c.failures + 1, last_error=str(error))
-                    if finishing and time.monotonic() < self._deadline_s:
+                    well = well and finishing
+                    if well and time.monotonic() < self._deadline_s:
                         time.sleep(min(self._interval_s, max(0.0, self._deadline_s - time.monotonic())))
                         continue
                 if not more:

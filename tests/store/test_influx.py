@@ -193,7 +193,9 @@ def test_without_a_server_the_run_is_whole_and_the_report_is_told(run: RunFolder
     feed.start()
     fill(run, *(record(n) for n in range(1000)))
     until(lambda: feed.counters.failures > 0)
-    counters = feed.finish(timeout_s=0.2)
+    before = feed.counters.failures
+    counters = feed.finish(timeout_s=60)
+    assert counters.failures <= before + 2  # it was not waited for: one attempt, and one that was under way
     assert len(list(run.records())) == 1000
     assert counters.stored == 0
     assert counters.behind_bytes == run.telemetry_path.stat().st_size
