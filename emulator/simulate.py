@@ -16,6 +16,7 @@ from emulator.accounting import DELIVERED, HOP_RECORD
 from emulator.epochs import LinkUpdates, RecordedTable
 from emulator.jit import kernel, load_acquire, records, store_release
 from emulator.network import (
+    LOG_OVERFLOW,
     LOG_READ,
     LOG_WRITTEN,
     READY,
@@ -87,8 +88,10 @@ def simulate(
 ) -> Simulated:
     """Run `arrivals` (ARRIVAL, in order of time) through `net` under `tables`, up to `end_ns`.
 
-    Each table is put in force at its own time. Times are integers of ns on any one clock.
+    Each table is put in force at its own time. Times are integers of ns on any one clock. RuntimeError
+    when more happened at once than the network's log can hold.
     """
+    overflow = int(net.log_words[LOG_OVERFLOW])
     updates = LinkUpdates(net)
     arrivals = records(arrivals)
     hops: list[np.ndarray[Any, Any]] = []
@@ -108,6 +111,8 @@ def simulate(
         carry(table.time_ns - 1)
         updates.post_recorded(table)
     carry(end_ns)
+    if lost := int(net.log_words[LOG_OVERFLOW]) - overflow:
+        raise RuntimeError(f"{lost} packet-hops found no room in the log of {len(net.log)}: make it larger")
     return Simulated(
         hops=np.concatenate(hops) if hops else np.zeros(0, HOP_RECORD),
         fates=net.fates.copy(),

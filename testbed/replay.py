@@ -39,10 +39,11 @@ def replay(run: RunFolder) -> dict[str, Any]:
     hops = np.asarray(read_hops(run.packets_path))
     if not len(hops) or "channel" not in info:
         raise BadInput(f"{run.path}: no packet crossed the network in this run, there is nothing to replay")
+    damaged = [name for name in ("channel", "ports", "nodes") if not isinstance(info.get(name), dict)]
+    if damaged or not isinstance(info.get("places"), list) or "counters" not in info["channel"]:
+        raise BadInput(f"{run.path / 'run.json'}: is damaged ({', '.join(damaged) or 'places, channel'})")
     if info["channel"].get("final") is False:
-        raise BadInput(
-            f"{run.path}: the channel of this run was broken off: it cannot be replayed exactly"
-        )
+        raise BadInput(f"{run.path}: the channel of this run was broken off: it cannot be replayed exactly")
     counters = info["channel"]["counters"]
     if counters["log_overflow"] or counters["fates"].get("no_buffer"):
         raise BadInput(
@@ -62,7 +63,11 @@ def replay(run: RunFolder) -> dict[str, Any]:
     hosts = list(scenario.places)
     world_hosts = _host_places(info, scenario)
     net = make_network(
-        len(info["places"]), len(hosts), Ports(scenario).capacity, links=link_capacity(len(info["places"]))
+        len(info["places"]),
+        len(hosts),
+        Ports(scenario).capacity,
+        links=link_capacity(len(info["places"])),
+        log=min(max(65_536, 2 * len(hops)), 1 << 21),
     )
     for node, port in info["ports"].items():
         place = info["nodes"][node]["place"]
@@ -130,7 +135,10 @@ def replay_run(path: Path, json_file: Path | None = None) -> int:
     run = RunFolder.open(path)
     result = replay(run)
     if json_file is not None:
-        json_file.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+        try:
+            json_file.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise BadInput(f"--json {json_file}: cannot be written ({error.strerror})") from None
     print(f"{run.id}: {result['packet_hops']} packet-hops, replayed in virtual time")
     if result["same"]:
         print("every packet met the same fate at the same time")

@@ -22,14 +22,11 @@ from testbed.member import Member
 from testbed.plant.deviations import Truth
 from testbed.plant.epochs import Epochs
 from testbed.plant.observe import LinkObserver
+from testbed.plant.ticks import Ticks
 from testbed.ports import Ports
 from testbed.scenario import Scenario
 from testbed.store.packets import PacketWriter
 from testbed.store.runfile import RunFolder
-
-_DRAIN_S: Final = 0.1
-#: after a window's end, time for its last events to be logged
-_SETTLE_NS: Final = 30_000_000
 
 
 class Plant:
@@ -89,25 +86,24 @@ class Plant:
         t0_ns = self._member.started.t0_ns
         self._epochs.prepare(t0_ns)
         self._epochs.start()
-        window_ns = round(self._scenario.run.window_s * 1e9)
-        window = 0
-        next_drain = time.monotonic()
-        next_save = next_drain + 1.0
+        ticks = Ticks(t0_ns, round(self._scenario.run.window_s * 1e9), time.monotonic_ns())
+        next_save = time.monotonic() + 1.0
         while True:
-            for message in self._member.receive(max(0.0, next_drain - time.monotonic())):
+            wait_s = max(0.0, (ticks.next_ns - time.monotonic_ns()) / 1e9)
+            for message in self._member.receive(wait_s):
                 if isinstance(message, wire.Command):
                     self._obey(message)
                 elif isinstance(message, wire.Stop):
-                    self._end(window)
+                    self._end(ticks.window)
                     return
-            if time.monotonic() < next_drain:
+            now_ns = time.monotonic_ns()
+            if now_ns < ticks.next_ns:
                 continue
-            next_drain += _DRAIN_S
             self._drain()
-            end_ns = t0_ns + (window + 1) * window_ns
-            if time.monotonic_ns() >= end_ns + _SETTLE_NS:
-                self._close_window(end_ns, window)
-                window += 1
+            ticks.drained(now_ns)
+            if ticks.over(now_ns):
+                self._close_window(ticks.end_ns, ticks.window)
+                ticks.window += 1
             if time.monotonic() >= next_save:
                 next_save += 1.0
                 self._save(final=False)

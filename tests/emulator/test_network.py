@@ -242,6 +242,11 @@ def test_the_events_of_a_slow_packet_stay_within_their_bound() -> None:
     assert abs(int(run.hops["due_ns"][0]) - 305_800_000) < 100_000
 
 
+def test_packet_hops_that_the_log_cannot_hold_do_not_go_missing_unseen() -> None:
+    with pytest.raises(RuntimeError, match="16 packet-hops found no room in the log of 4"):
+        simulate(chain(2, log=4), arrivals([10 * MS] * 20), recorded((0, table(2)), places=2), 1 * S)
+
+
 @pytest.mark.parametrize("places", [2, 6])
 def test_hops_are_numbered_along_the_way(places: int) -> None:
     run = simulate(chain(places), arrivals([10 * MS]), recorded((0, table(places)), places=places), 1 * S)
