@@ -34,6 +34,6 @@ def test_a_run_whose_record_has_gaps_is_not_replayed(
         writer.write(hop)
     folder.link_table_path.touch()
     whole = {"final": True, "counters": {"ingress": 1, "log_overflow": 0, "fates": {}}}
-    folder.write_run({"channel": whole | channel})
+    folder.write_run({"ports": {}, "nodes": {}, "places": [], "channel": whole | channel})
     with pytest.raises(BadInput, match=reason):
         replay(folder)
