@@ -14,6 +14,14 @@ import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one sentence; the usage is for --help."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"firmware_bridge: {message}; see {self.prog} --help\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -27,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("python -m firmware_bridge", description=(__doc__ or "").split("\n")[0])
+    parser = _Parser("python -m firmware_bridge", description=(__doc__ or "").split("\n")[0])
     kinds = parser.add_subparsers(dest="what", required=True)
 
     bridge = kinds.add_parser("bridge", help="join a run on behalf of a device")
@@ -67,7 +75,8 @@ def _fail(status: int, text: object) -> int:
 def _bridge(options: argparse.Namespace) -> int:
     from firmware_bridge.ports import PortSettings, PortUrlError
 
-    if not re.fullmatch(r"tcp://\S+:\d{1,5}|(ipc|inproc)://\S+", options.connect):
+    endpoint = re.fullmatch(r"tcp://\S+:(\d{1,5})|(?:ipc|inproc)://\S+", options.connect)
+    if endpoint is None or not 0 < int(endpoint[1] or 1) < 65_536:
         return _fail(2, f"--connect {options.connect!r} must be an endpoint such as tcp://127.0.0.1:5555")
     if not 0 < options.wait < 1e6:
         return _fail(2, f"--wait {options.wait} must be a positive number of seconds")

@@ -10,10 +10,18 @@ import argparse
 import re
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one sentence; the usage is for --help."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"nodes: {message}; see {self.prog} --help\n")
 
 
 def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser("python -m nodes", description="Run one node of a testbed.")
+    parser = _Parser("python -m nodes", description="Run one node of a testbed.")
     parser.add_argument("--id", required=True, help="id of the node, as in the scenario")
     parser.add_argument("--role", required=True, help="what it is: sensor, edge, gateway, ...")
     parser.add_argument(
@@ -44,6 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     endpoint = re.fullmatch(r"tcp://\S+:(\d{1,5})|ipc://\S+", options.connect)
     if endpoint is None or not 0 < int(endpoint[1] or 1) < 65_536:
         return _fail(2, f"--connect {options.connect!r} must be an endpoint such as tcp://127.0.0.1:5555")
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]{0,62}", options.id):
+        return _fail(2, f"--id {options.id!r} must be letters, digits, '-' and '_', beginning with a letter")
     if not 0 < options.wait < 1e6:
         return _fail(2, f"--wait {options.wait} must be a positive number of seconds")
     if options.with_parent:

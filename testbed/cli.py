@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -22,6 +23,9 @@ from testbed.errors import BadInput, TestbedError
 #: what a mistake in the arguments raises, whichever copy of click typer brings
 _UsageError: Any = typer.BadParameter.__bases__[0]
 
+#: our packages: one of theirs that is missing is not a matter of what is installed
+_OURS = ("testbed", "emulator", "nodes", "firmware_bridge", "dashboards")
+
 app = typer.Typer(
     help="Emulation testbed for digital twins of integrated satellite-terrestrial networks.",
     no_args_is_help=True,
@@ -30,7 +34,13 @@ app = typer.Typer(
 )
 
 JsonFile = Annotated[
-    Path | None, typer.Option("--json", metavar="FILE", help="Also write what is printed, as JSON.")
+    Path | None,
+    typer.Option(
+        "--json",
+        metavar="FILE",
+        help="Also write what is printed, as JSON.",
+        callback=lambda path: _writable(path),
+    ),
 ]
 Sets = Annotated[
     list[str] | None,
@@ -48,9 +58,31 @@ def main(arguments: Sequence[str] | None = None) -> None:
         status = _complain(error, error.exit_status)
     except _UsageError as error:
         status = _complain(error.format_message() or "no command given", 2)
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] in _OURS:
+            raise
+        status = _complain(
+            f"{error.name} is not installed, and this command needs the full set: "
+            "pip install 'istn-testbed[lab]'",
+            3,
+        )
     except (KeyboardInterrupt, typer.Abort):
-        status = 130
+        status = _complain("interrupted", 130)
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _writable(path: Path | None) -> Path | None:
+    """Refuse a file for --json that cannot be written before the work is done, not after it."""
+    if path is not None:
+        new = not path.exists()
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.open("ab").close()
+            if new:
+                path.unlink()
+        except OSError as error:
+            raise BadInput(f"--json {path}: cannot be written ({error.strerror})") from None
+    return path
 
 
 def _complain(text: object, status: int) -> int:
@@ -73,16 +105,22 @@ def _write_json(path: Path | None, content: object) -> None:
 
 @app.command()
 def run(
-    scenario: Annotated[str, typer.Argument(metavar="SCENARIO", help="A shipped name, or a file.")],
+    scenario: Annotated[
+        str, typer.Argument(metavar="SCENARIO", help="A shipped name (testbed scenarios), or a file.")
+    ],
     duration: Annotated[
         float | None, typer.Option(metavar="S", help="Length of the run in seconds, 5 or more.")
     ] = None,
-    seed: Annotated[int | None, typer.Option(metavar="N", help="Seed of every random decision.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(metavar="N", help="Seed of every random decision, 0 or more.")
+    ] = None,
     sets: Sets = None,
     out: Annotated[
         Path, typer.Option(metavar="DIR", help="Folder in which the run's own folder is made.")
     ] = Path("runs"),
-    live: Annotated[bool, typer.Option("--live", help="Show the run while it goes on.")] = False,
+    live: Annotated[
+        bool, typer.Option("--live", help="Show every event as it happens, not only the progress.")
+    ] = False,
     json_file: JsonFile = None,
 ) -> None:
     """Run a scenario: real processes through the emulated network, the twin beside them."""
@@ -106,7 +144,7 @@ def report(path: RunPath, json_file: JsonFile = None) -> None:
 
 @app.command()
 def replay(path: RunPath, json_file: JsonFile = None) -> None:
-    """Run again from the recorded arrivals."""
+    """Run again from the recorded arrivals, in virtual time, and compare."""
     from testbed.replay import replay_run
 
     raise typer.Exit(replay_run(path, json_file))
@@ -169,7 +207,7 @@ def doctor(json_file: JsonFile = None) -> None:
 
 @app.command()
 def bench(
-    name: Annotated[str, typer.Argument(help="Which one; `all` for each there is.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Which one; `all` for each there is.")],
     json_file: JsonFile = None,
 ) -> None:
     """Measure this machine: figures beside the limits they should keep."""
@@ -206,16 +244,29 @@ def bridge(
         typer.Option("--id", help="Node id of the device, one for each port; default mcu-N."),
     ] = None,
 ) -> None:
-    """Join serial devices: [PORT|URL ...]. Further options: python -m firmware_bridge bridge --help."""
+    """Join serial devices: testbed bridge PORT|URL ... --connect ENDPOINT.
+
+    Ports come first. Further options: python -m firmware_bridge bridge --help.
+    """
     ports = list(itertools.takewhile(lambda word: not word.startswith("-"), context.args))
     options = context.args[len(ports) :]
     if not ports:
-        raise BadInput("bridge: name at least one port, such as /dev/ttyACM0 or socket://HOST:PORT")
+        raise BadInput(
+            "bridge: name at least one port, before further options, such as /dev/ttyACM0 or socket://HOST:PORT"
+        )
+    port = re.fullmatch(r"tcp://\S+:(\d{1,5})|(?:ipc|inproc)://\S+", connect)
+    if port is None or not 0 < int(port[1] or 1) < 65_536:
+        raise BadInput(f"--connect {connect!r} must be an endpoint such as tcp://127.0.0.1:5555")
     names = ids or [f"mcu-{number}" for number in range(1, len(ports) + 1)]
     if len(names) != len(ports):
         raise BadInput(
             f"--id: given {len(names)} times, but must be given once for each of {len(ports)} ports"
         )
+    for each in names:
+        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]{0,62}", each) or names.count(each) > 1:
+            raise BadInput(
+                f"--id {each!r}: must be letters, digits, '-' and '_', beginning with a letter, each once"
+            )
     commands = [
         ["bridge", "--id", name, "--port", port, "--connect", connect, *options]
         for name, port in zip(names, ports, strict=True)

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 #: what `testbed run` cannot do without, from the `lab` extra
-_LAB = ("numpy", "numba", "scipy", "skyfield", "sgp4", "itur", "pydantic", "scapy", "matplotlib")
+LAB = ("numpy", "numba", "scipy", "skyfield", "sgp4", "itur", "pydantic", "scapy", "matplotlib")
 _CAP_NET_ADMIN = 12  # linux/capability.h
 
 
@@ -62,7 +62,7 @@ def _python() -> Finding:
 
 
 def _packages() -> Finding:
-    absent = [name for name in _LAB if importlib.util.find_spec(name) is None]
+    absent = [name for name in LAB if importlib.util.find_spec(name) is None]
     if absent:
         return Finding(
             "packages", False, "absent: " + ", ".join(absent), "pip install 'istn-testbed[lab]'", needed=True

@@ -47,6 +47,14 @@ def test_every_command_has_a_name_of_the_contract() -> None:
         (["bench", "nothing"], "bench nothing: no such benchmark"),
         (["bridge", "--connect", "tcp://127.0.0.1:1"], "name at least one port"),
         (["bridge", "a", "b", "--id", "x", "--connect", "tcp://127.0.0.1:1"], "once for each of 2 ports"),
+        (["bridge", "a", "--connect", "tcp://127.0.0.1:99999"], "must be an endpoint such as"),
+        (["bridge", "a", "b", "--id", "x", "--id", "x", "--connect", "tcp://127.0.0.1:1"], "each once"),
+        (["node"], "nodes: the following arguments are required: --id, --role, --connect"),
+        (["node", "--id", "a b", "--role", "edge", "--connect", "tcp://127.0.0.1:1"], "--id 'a b' must be"),
+        (["node", "--id", "a", "--role", "edge", "--connect", "x", "--bogus"], "unrecognized arguments"),
+        (["bridge", "a", "--connect", "tcp://127.0.0.1:1", "--bogus"], "unrecognized arguments"),
+        (["run", "laptop", "--json", "/proc/none/x.json"], "--json /proc/none/x.json: cannot be written"),
+        (["run", "laptop", "--json", "/"], "--json /: cannot be written (Is a directory)"),
         (["schema", "--json", "/proc/none/x.json"], "--json /proc/none/x.json: cannot be written"),
     ],
 )  # fmt: skip
@@ -61,6 +69,54 @@ def test_a_missing_server_is_an_environment_problem() -> None:
     result = _testbed("influx", "setup", "--url", "http://127.0.0.1:9")
     assert result.returncode == 3
     assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["node", "--id", "a", "--role", "sensor", "--connect", "tcp://127.0.0.1:9", "--wait", "0.2"],
+        ["bridge", "/dev/none", "--connect", "tcp://127.0.0.1:9", "--wait", "0.2"],
+    ],
+)
+def test_nobody_there_is_an_environment_problem(arguments: list[str]) -> None:
+    result = _testbed(*arguments)
+    assert result.returncode == 3
+    assert "is the testbed running?" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("package", "arguments"),
+    [
+        ("pydantic", ["schema"]),
+        ("numba", ["run", "laptop"]),
+        ("sgp4", ["run", "laptop", "--set", f"constellation.elements={__file__}"]),
+        ("matplotlib", ["run", "laptop"]),
+        ("rich", ["run", "laptop"]),
+    ],
+)
+def test_a_missing_package_is_named_with_what_brings_it(
+    tmp_path: Path, package: str, arguments: list[str]
+) -> None:
+    program = f"""
+import sys
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] == {package!r}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+sys.meta_path.insert(0, Missing())
+from testbed.cli import main
+main()
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", program, *arguments],
+        capture_output=True, text=True, cwd=tmp_path, timeout=30,
+    )  # fmt: skip
+    assert result.returncode == 3, result.stderr
+    assert package in result.stderr
+    assert "pip install" in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("module", ["node", "bridge"])

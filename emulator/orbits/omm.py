@@ -37,6 +37,8 @@ def parse_json(text: str) -> Iterator[tuple[str, Any]]:
         records = json.loads(text)
     except json.JSONDecodeError as error:
         raise ElementsError(f"line {error.lineno}: not JSON ({error.msg})") from None
+    except (RecursionError, ValueError) as error:  # nested too deeply, or a number of thousands of digits
+        raise ElementsError(f"not JSON of OMM ({str(error).split(';')[0].lower()})") from None
     records = [records] if isinstance(records, dict) else records
     for number, record in enumerate(records, start=1):
         if not isinstance(record, dict):
@@ -46,7 +48,11 @@ def parse_json(text: str) -> Iterator[tuple[str, Any]]:
 
 def parse_csv(text: str) -> Iterator[tuple[str, Any]]:
     """Satellites of an OMM CSV table with a header line. Raises `ElementsError` naming the record."""
-    for number, record in enumerate(csv.DictReader(io.StringIO(text.lstrip())), start=1):
+    try:
+        records = list(csv.DictReader(io.StringIO(text.lstrip())))
+    except csv.Error as error:
+        raise ElementsError(f"not CSV ({error})") from None
+    for number, record in enumerate(records, start=1):
         yield _satellite(number, record)
 
 
@@ -71,8 +77,8 @@ def _number(number: int, record: dict[str, Any], key: str, low: float, high: flo
         raise ElementsError(f"record {number}: {key} is missing")
     try:
         value = float(record[key])
-    except (TypeError, ValueError):
-        raise ElementsError(f"record {number}: {key} is {record[key]!r}, should be a number") from None
+    except (TypeError, ValueError, OverflowError):
+        raise ElementsError(f"record {number}: {key} is {record[key]!r:.40}, should be a number") from None
     if not low <= value <= high:
         raise ElementsError(f"record {number}: {key} is {value:g}, allowed: {low:g} to {high:g}")
     return value

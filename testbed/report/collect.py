@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import numpy as np
@@ -175,6 +175,7 @@ def load(path: Path) -> RunData:
     folder = RunFolder.open(path)
     data = RunData(folder.path)
     data.info = _guarded(folder.run_info, data.problems)
+    _drop_damaged(data)
     if not data.info.get("channel"):
         # The supervisor puts the channel's last counts into run.json; if it could not, they are still here.
         data.info["channel"] = _beside(folder.path / "channel.json")
@@ -202,6 +203,25 @@ def _guarded(read: Callable[[], dict[str, Any]], problems: list[str]) -> dict[st
     except BadInput as error:
         problems.append(str(error))
         return {}
+
+
+#: parts of run.json that the report looks into, and what they must be
+_PARTS: Final = {
+    "channel": dict, "nodes": dict, "ports": dict, "telemetry": dict, "control": dict, "versions": dict,
+    "places": list,
+}  # fmt: skip
+
+
+def _drop_damaged(data: RunData) -> None:
+    """Parts of run.json of the wrong kind are as good as missing."""
+    for name, kind in _PARTS.items():
+        if name in data.info and not isinstance(data.info[name], kind | None):
+            data.problems.append(f"run.json: {name} is damaged and was left out")
+            del data.info[name]
+    nodes = data.info.get("nodes") or {}
+    for name in [name for name, node in nodes.items() if not isinstance(node, dict)]:
+        data.problems.append(f"run.json: nodes.{name} is damaged and was left out")
+        del nodes[name]
 
 
 def _beside(path: Path) -> dict[str, Any]:

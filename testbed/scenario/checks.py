@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from testbed.scenario import clashes
 from testbed.scenario import node_tables as n
 from testbed.scenario.elements import satellite_names
 from testbed.scenario.messages import Origin, nearest, shown
+from testbed.scenario.world_tables import LinkTable
 from testbed.store.influx_settings import unfit
 
 if TYPE_CHECKING:
@@ -23,10 +25,14 @@ Finding = tuple[str, object, str]
 def findings(scenario: Scenario) -> Iterator[Finding]:
     """Everything that does not fit together, in the order of the file."""
     yield from _duplicates(scenario)
+    yield from clashes.endpoints(scenario)
+    yield from clashes.sizes(scenario)
     yield from _constellation(scenario)
+    yield from clashes.names(scenario, satellite_names(scenario.document.constellation))
     yield from _radios_and_places(scenario)
     yield from _links(scenario)
     yield from _nodes(scenario)
+    yield from clashes.selves(scenario)
     yield from _deviations(scenario)
     yield from _store(scenario)
 
@@ -34,7 +40,8 @@ def findings(scenario: Scenario) -> Iterator[Finding]:
 def describe(origin: Origin, finding: Finding) -> str:
     """A finding as a sentence."""
     key, value, allowed = finding
-    return f"{origin.of(key)}: {key} is {shown(value)}, but must be {allowed}"
+    given = value if value in ("missing", "given") else shown(value)
+    return f"{origin.of(key)}: {key} is {given}, but must be {allowed}"
 
 
 def _duplicates(scenario: Scenario) -> Iterator[Finding]:
@@ -127,6 +134,10 @@ def _links(scenario: Scenario) -> Iterator[Finding]:
                 yield f"{key}.{end}", name, "a place" + nearest(name, scenario.places)
         if link.a == link.b:
             yield f"{key}.b", link.b, "another place than a"
+        for field in ("rate_mbps", "delay_ms", "loss") if link.radio else ():
+            # Not by what the file gives: a run's own scenario.json gives every key.
+            if getattr(link, field) != LinkTable.model_fields[field].default:
+                yield f"{key}.{field}", getattr(link, field), "absent with a radio, whose budget gives it"
         if link.radio and link.radio not in scenario.document.radios:
             yield f"{key}.radio", link.radio, "a radio" + nearest(link.radio, scenario.document.radios)
     seen = set()
@@ -194,7 +205,7 @@ def _deviations(scenario: Scenario) -> Iterator[Finding]:
             if satellites is not None and target not in satellites:
                 yield f"{key}.target", target, "a satellite" + nearest(target, satellites)
         else:
-            yield from _link_target(f"{key}.target", target, scenario, satellites)
+            yield from clashes.link_target(f"{key}.target", target, scenario, satellites)
 
 
 def _rain_targets(scenario: Scenario) -> Mapping[str, object]:
@@ -211,18 +222,6 @@ def _rain_targets(scenario: Scenario) -> Mapping[str, object]:
         if table.kind == "ground"
         and (table.radio in wet or any(place in linked for place in scenario.places_called(name)))
     }
-
-
-def _link_target(
-    key: str, target: str, scenario: Scenario, satellites: frozenset[str] | None
-) -> Iterator[Finding]:
-    ends = target.split(">")
-    if len(ends) != 2 or not all(ends) or ends[0] == ends[1]:
-        yield key, target, 'a directed link, "a>b"'
-        return
-    for end in ends:
-        if end not in scenario.places and satellites is not None and end not in satellites:
-            yield key, target, "between places or satellites" + nearest(end, {*scenario.places, *satellites})
 
 
 def _store(scenario: Scenario) -> Iterator[Finding]:

@@ -25,16 +25,20 @@ def _utc(text: str) -> str:
     try:
         if not text.endswith("Z"):
             raise ValueError
-        datetime.fromisoformat(text).astimezone(UTC)
+        if not 1957 <= datetime.fromisoformat(text).astimezone(UTC).year <= 2099:
+            raise ValueError
     except ValueError:
-        raise PydanticCustomError("utc", "must be a UTC time such as 2025-10-01T12:00:00Z") from None
+        raise PydanticCustomError(
+            "utc", "must be a UTC time such as 2025-10-01T12:00:00Z, from 1957 to 2099"
+        ) from None
     return text
 
 
 def _endpoint(text: str) -> str:
-    if not re.fullmatch(r"tcp://(127\.0\.0\.1|localhost):(\*|\d{1,5})", text):
+    found = re.fullmatch(r"tcp://(127\.0\.0\.1|localhost):(\*|\d{1,5})", text)
+    if found is None or (found[2] != "*" and not 0 < int(found[2]) < 65_536):
         raise PydanticCustomError(
-            "endpoint", "must be tcp://127.0.0.1:PORT on this host, with * for any free port"
+            "endpoint", "must be tcp://127.0.0.1:PORT on this host, 1 to 65535, or * for any free port"
         )
     return text
 

@@ -9,7 +9,7 @@ import datetime
 from functools import lru_cache
 from pathlib import Path
 
-from testbed.scenario.messages import ScenarioError
+from testbed.scenario.messages import ScenarioError, is_file
 from testbed.scenario.world_tables import Constellation
 
 
@@ -18,12 +18,20 @@ def read(path: Path, key: str) -> tuple[str, str]:
 
     `key` says where the path was given.
     """
+    from emulator.errors import ElementsError
     from emulator.orbits import elements
 
-    if not path.is_file():
+    if not is_file(path):
         raise ScenarioError(f"{key}: no file {path}")
     try:
         text = elements.read_text(path)
+        if not text.strip():
+            raise ValueError(f"{path}: is empty; expected TLE or OMM (JSON, XML, CSV)")
+        # Read here once for its mistakes: later nobody knows any more which file the text came from.
+        names(text, elements.detect_format(text))
+    except ElementsError as error:
+        named = str(error) if str(error).startswith(f"{path}: ") else f"{path}: {error}"
+        raise ScenarioError(f"{key}: {named}") from None
     except ValueError as error:
         raise ScenarioError(f"{key}: {error}") from None
     return text, elements.detect_format(text)

@@ -7,6 +7,7 @@ Order: the file (TOML, or the JSON of a run folder), then `--set` changes, then 
 from __future__ import annotations
 
 import json
+import os
 import tomllib
 from collections.abc import Sequence
 from datetime import date, time
@@ -17,7 +18,7 @@ from pydantic import ValidationError
 
 from testbed.scenario import checks, elements
 from testbed.scenario.document import Document
-from testbed.scenario.messages import Origin, ScenarioError, nearest, sentence
+from testbed.scenario.messages import Origin, ScenarioError, is_file, nearest, sentence
 from testbed.scenario.scenario import Scenario
 
 SHIPPED = Path(__file__).parent / "shipped"
@@ -75,9 +76,11 @@ def _find(given: str) -> Path:
     if given in known:
         return known[given]
     path = Path(given)
-    if path.is_dir():
+    if given and is_file(path / "scenario.json"):
         path = path / "scenario.json"
-    if not path.is_file():
+    if not is_file(path):
+        if given and os.path.isdir(path):
+            raise ScenarioError(f"{given}: is a folder without a scenario.json, so it is not one of a run")
         hint = nearest(given, known)
         raise ScenarioError(f"{given}: no such file, and no shipped scenario has that name{hint}")
     return path
@@ -85,15 +88,17 @@ def _find(given: str) -> Path:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
         document = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
     except OSError as error:
         raise ScenarioError(f"{path}: cannot be read ({error.strerror})") from None
     except UnicodeDecodeError:
         raise ScenarioError(f"{path}: is not text in UTF-8") from None
-    except (json.JSONDecodeError, tomllib.TOMLDecodeError) as error:
+    except RecursionError:
+        raise ScenarioError(f"{path}: is nested too deeply to be a scenario") from None
+    except ValueError as error:  # of the syntax, or a number of thousands of digits
         kind = "JSON" if path.suffix == ".json" else "TOML"
-        raise ScenarioError(f"{path}: is not {kind}: {error}") from None
+        raise ScenarioError(f"{path}: is not {kind}: {str(error).split(';')[0]}") from None
     if not isinstance(document, dict):
         raise ScenarioError(f"{path}: must hold a table, not a list or a value")
     return document
@@ -113,10 +118,16 @@ def _value(text: str, change: str) -> Any:
     if not text:
         return ""
     try:
-        value = tomllib.loads(f"value = {text}")["value"]
+        table = tomllib.loads(f"value = {text}")
+        if len(table) != 1:
+            line = " ".join(change.split("\n"))
+            raise ScenarioError(f'--set "{line}": is more than one value; give --set once for each key')
+        value = table["value"]
         # Times are text in a scenario; only there TOML's own would need quotes.
         return text if isinstance(value, date | time) else value
-    except tomllib.TOMLDecodeError as error:
+    except RecursionError:
+        raise ScenarioError(f'--set "{change:.40}...": the value is nested too deeply') from None
+    except ValueError as error:
         # A bare word is text; what begins like a TOML value but is not one is a mistake.
         if text[0] in "\"'[{" or "\n" in text:
             raise ScenarioError(f'--set "{change}": the value is not TOML: {error}') from None

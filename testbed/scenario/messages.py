@@ -6,6 +6,7 @@ Here pydantic's error records become sentences; nothing is validated.
 from __future__ import annotations
 
 import difflib
+import pathlib
 import types
 import typing
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,6 +17,14 @@ from pydantic import BaseModel, ValidationError
 from testbed.errors import BadInput
 
 Path = tuple[str | int, ...]
+
+
+def is_file(path: pathlib.Path) -> bool:
+    """Whether there is a file; a name that no file can have is none."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 class ScenarioError(BadInput):
@@ -132,7 +141,8 @@ def _allowed(kind: str, context: Mapping[str, Any], message: str) -> str:
         return _KINDS[kind]
     if kind in _BOUNDS:
         words, bound = _BOUNDS[kind]
-        return f"{words} {context[bound]:g}"
+        number = context[bound]
+        return f"{words} {number if isinstance(number, int) else format(number, 'g')}"
     if kind == "literal_error":
         return f"one of {context['expected']}"
     if kind == "too_short":

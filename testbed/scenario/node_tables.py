@@ -158,8 +158,11 @@ Node = Annotated[
 
 class _Deviation(Table):
     target: str = Field(description="what deviates: a place, node, satellite, or link `a>b`")
-    at: Share = Field(description="start, as a share of the run's duration")
-    for_: Share = Field(alias="for", description="how long, as a share of the run's duration")
+    at: Annotated[float, Field(ge=0, lt=1)] = Field(description="start, as a share of the run's duration")
+    for_: Share = Field(
+        alias="for",
+        description="how long, as a share of the run's duration; it ends with the run at the latest",
+    )
 
     def start_s(self, duration_s: float) -> float:
         """Run time of the start, s."""

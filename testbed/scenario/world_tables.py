@@ -67,7 +67,9 @@ class Constellation(Table):
     isl: Literal["none", "plus-grid"] = Field(
         default="none", description="inter-satellite links: none, or to the four neighbours of a shell"
     )
-    isl_rate_mbps: float = Field(default=1000.0, gt=0, le=1e6, description="rate of an inter-satellite link")
+    isl_rate_mbps: float = Field(
+        default=1000.0, ge=1e-4, le=1e6, description="rate of an inter-satellite link"
+    )
     isl_processing_ms: float = Field(
         default=0.1, ge=0, le=1000, description="processing per inter-satellite hop"
     )
@@ -84,8 +86,8 @@ class Radio(Table):
     )
     up_frequency_ghz: float = Field(gt=0.05, le=100, description="carrier, away from the place")
     down_frequency_ghz: float = Field(gt=0.05, le=100, description="carrier, towards the place")
-    up_bandwidth_mhz: float = Field(gt=0, le=5000, description="occupied bandwidth, away from the place")
-    down_bandwidth_mhz: float = Field(gt=0, le=5000, description="occupied bandwidth, towards the place")
+    up_bandwidth_mhz: float = Field(ge=0.001, le=5000, description="occupied bandwidth, away from the place")
+    down_bandwidth_mhz: float = Field(ge=0.001, le=5000, description="occupied bandwidth, towards the place")
     up_eirp_dbw: float = Field(ge=-60, le=100, description="radiated power of the place")
     down_eirp_dbw: float = Field(ge=-60, le=100, description="radiated power of the far end")
     up_g_over_t_db_k: float = Field(ge=-60, le=60, description="figure of merit of the far end, receiving")
@@ -163,7 +165,7 @@ class LinkTable(Table):
     radio: str = Field(
         default="", description="its budget gives rate and loss; owned by `a`; empty: as given here"
     )
-    rate_mbps: float = Field(default=1000.0, gt=0, le=1e6, description="rate, without a radio")
+    rate_mbps: float = Field(default=1000.0, ge=1e-4, le=1e6, description="rate, without a radio")
     delay_ms: float = Field(default=0.5, ge=0, le=10_000, description="one-way delay, without a radio")
     jitter_ms: float = Field(
         default=0.0, ge=0, le=1000, description="mean of the exponential per-packet jitter"
@@ -184,7 +186,7 @@ class Access(Table):
     hysteresis_deg: float = Field(
         default=5.0, ge=0, le=90, description="how much higher another one must stand"
     )
-    decision_interval_s: float = Field(default=1.0, gt=0, le=3600, description="time between decisions")
+    decision_interval_s: float = Field(default=1.0, ge=0.01, le=3600, description="time between decisions")
     decision_offset_s: float = Field(
         default=0.0,
         ge=0,

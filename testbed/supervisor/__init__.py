@@ -29,7 +29,11 @@ def run_scenario(scenario: Scenario, out: Path, json_file: Path | None = None, l
     folder = RunFolder.create(out, scenario.name)
     with monitor:
         Run(scenario, folder, monitor).execute()
-    with monitor.step("drawing the report"):
-        report = render(folder.path, json_file)
+    try:
+        with monitor.step("drawing the report"):
+            report = render(folder.path, json_file)
+    except KeyboardInterrupt:
+        monitor.say(f"the run is kept; its report is drawn with: testbed report {folder.path}")
+        raise
     print_summary(report, monitor.console)
     return report.exit_status

@@ -36,8 +36,29 @@ CASES = [
     ("nodes.sensor.task_megacycles=[1]", "must be a list of at least 2"),
     ("places.two words={}", "places.two words is not a name"),
     ("deviations.0.kind=snow", "deviations.0.kind is \"snow\", allowed are 'rain', 'slow_server'"),
-    ("deviations.0.at=1.5", "deviations.0.at is 1.5, but must be at most 1"),
+    ("deviations.0.at=1.5", "deviations.0.at is 1.5, but must be less than 1"),
     ("deviations.0.size_db=3", "unknown key deviations.0.size_db"),
+    ("deviations.0.at=1", "deviations.0.at is 1, but must be less than 1"),
+    ("run.start_utc=0001-01-01T00:00:00Z", "from 1957 to 2099"),
+    ("run.seed=99999999999999999999", "must be less than 9223372036854775808"),
+    ("run.seed=1\nname='x'", "is more than one value"),
+    ("run.seed=" + "[" * 5000, "the value is nested too deeply"),
+    ("network.control_endpoint=tcp://127.0.0.1:99999", "1 to 65535, or * for any free port"),
+    ("radios.s-terminal.up_bandwidth_mhz=1e-300", "must be at least 0.001"),
+    ("nodes.sensor.reading_interval_s=1e-9", "must be 0 (none) or at least 0.001"),
+    ("run={name='x', start_utc='2025-06-01T12:00:00Z', duration_s=5, window_s=9}", "at most run.dur"),
+    # names and targets that would go wrong without a word
+    ("nodes.channel={role='gateway', place='board'}", 'nodes.channel is "channel", but must be another name'),
+    ("nodes.twin={role='gateway', place='board'}", 'nodes.twin is "twin", but must be another name'),
+    ("places.sat-1={latitude_deg=1, longitude_deg=1}", "must be another id: a satellite has this name"),
+    ("nodes.sensor.sink=sensor-2", 'nodes.sensor.sink is "sensor-2", but must be another node than itself'),
+    ("nodes.mcu-1={role='microcontroller', place='board', sink='gateway-1', device='/dev/a', count=2}",
+     "nodes.mcu-1.count is 2, but must be 1 with device '/dev/a'"),
+    ("links.1.rate_mbps=3", "links.1.rate_mbps is 3.0, but must be absent with a radio"),
+    ("deviations=[{kind='link_down', target='field-1>field-2', at=0, for=1}]", "a link that can exist"),
+    ("deviations=[{kind='link_down', target='valley-1>sat-1', at=0, for=1}]", "a link that can exist"),
+    ("deviations=[{kind='link_down', target='on-board>board', at=0, for=1}]", 'are those of "sat-1"'),
+    ("deviations=[{kind='link_down', target='field>sat-1', at=0, for=1}]", "one of field-1 to field-7?"),
     # keys that have to fit together
     ("nodes.sensor.place=feild", 'nodes.sensor.place is "feild", but must be a place'),
     ("nodes.sensor.sink=gatewy-1", 'must be a node; did you mean "gateway-1"?'),
@@ -51,7 +72,7 @@ CASES = [
     ("places.field.radio=", 'must be given with access = "terminal"'),
     ("places.field.latitude_deg=4", "absent beside latitude_deg and longitude_deg"),
     ("places.board.latitude_deg=91", "must be at most 90"),
-    ("places.here={}", "places.here.latitude_deg is \"missing\", but must be given, in degrees"),
+    ("places.here={}", "places.here.latitude_deg is missing, but must be given, in degrees"),
     ("places.on-board.satellite=sat-9", 'must be a satellite; did you mean "sat-4"?'),
     ("links.0.a=nowhere", 'links.0.a is "nowhere", but must be a place'),
     ("links.0.b=gateway-site", "must be another place than a"),
@@ -176,6 +197,67 @@ def test_a_malformed_line_of_an_element_file_is_named(tmp_path: Path) -> None:
     path.write_text(TLE.replace("0  2927", "0  2928"))
     with pytest.raises(ScenarioError, match=r"constellation\.elements: .*line 2: checksum"):
         load("starlink", [f"constellation.elements={path}"])
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"", "is empty; expected TLE or OMM"),
+        (gzip.compress(TLE.encode() * 9)[:60], "cannot be read (Compressed file ended before"),
+        (b"\x1f\x8b\x08\x00" + b"\xff" * 80, "cannot be read (Error -3 while decompressing"),
+        (TLE.encode()[:90], "line 3: line 2 has"),
+        (b"[" * 100_000, "not JSON of OMM (maximum recursion depth exceeded"),
+        (b"[1" + b"0" * 5000 + b"]", "not JSON of OMM (exceeds the limit"),
+        (b'[{"MEAN_MOTION": 1' + b"0" * 400 + b"}]", "record 1: MEAN_MOTION is 1000000"),
+        (b"MEAN_MOTION,A\n" + b"x" * 200_000, "not CSV (field larger than field limit"),
+        (TLE.encode().replace(b"ISS (ZARYA)", b"a>b"), "names of satellites without >"),
+    ],
+)
+def test_a_damaged_element_file_is_named_with_what_is_wrong(
+    tmp_path: Path, content: bytes, expected: str
+) -> None:
+    path = tmp_path / "elements"
+    path.write_bytes(content)
+    with pytest.raises(ScenarioError) as caught:
+        load("starlink", [f"constellation.elements={path}"])
+    assert expected in str(caught.value)
+    assert str(path) in str(caught.value) or ">" in expected
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        ("deep.toml", "x = " + "[" * 5000, "is nested too deeply to be a scenario"),
+        ("deep.json", '{"run":' + "[" * 200_000, "is nested too deeply to be a scenario"),
+        ("long.json", '{"run": ' + "1" * 5000 + "}", "is not JSON: Exceeds the limit"),
+        ("empty.toml", "", "run is missing"),
+        ("cut.toml", "[run", "is not TOML"),
+    ],
+)
+def test_a_damaged_scenario_file_is_named(tmp_path: Path, name: str, text: str, expected: str) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(ScenarioError) as caught:
+        load(tmp_path / name)
+    assert expected in str(caught.value)
+    assert name in str(caught.value)
+
+
+def test_a_byte_order_mark_is_no_mistake(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_bytes(b"\xef\xbb\xbf" + _shipped("laptop").encode())
+    assert load(tmp_path / "mine.toml").name == "laptop"
+
+
+def test_a_folder_and_an_impossible_name_are_no_scenarios(tmp_path: Path) -> None:
+    with pytest.raises(ScenarioError, match=r"is a folder without a scenario\.json"):
+        load(tmp_path)
+    with pytest.raises(ScenarioError, match="no such file"):
+        load("a" * 5000)
+
+
+def test_two_endpoints_with_one_port_are_refused() -> None:
+    port = "endpoint=tcp://127.0.0.1:5555"
+    with pytest.raises(ScenarioError, match=r"another port than network\.control"):
+        load("laptop", [f"network.control_{port}", f"network.data_{port}"])
 
 
 def _shipped(name: str) -> str:
