@@ -12,7 +12,16 @@ from typing import Any, Final
 
 import numpy as np
 
-from emulator.accounting import DELIVERED, FORWARDED, LINK_DOWN, PEER_FULL, PEER_GONE, QUEUE_FULL, RADIO_LOSS
+from emulator.accounting import (
+    DELIVERED,
+    FORWARDED,
+    HOP_RECORD,
+    LINK_DOWN,
+    PEER_FULL,
+    PEER_GONE,
+    QUEUE_FULL,
+    RADIO_LOSS,
+)
 from emulator.links.state import KIND_NAMES
 from emulator.network import Network
 from nodes.wire import Record
@@ -21,27 +30,29 @@ from nodes.wire import Record
 MOST_SAMPLES: Final = 200
 _COMPLETED: Final = (FORWARDED, DELIVERED, PEER_GONE, PEER_FULL)
 _ISL: Final = KIND_NAMES.index("isl")
-_COUNTERS: Final = ("in_packets", "in_bytes", "out_packets", "out_bytes", "busy_ns")
 
 
 class LinkObserver:
-    """Turns packet-hops and counters into one `link` record per link and window."""
+    """Turns packet-hops into one `link` record per link and window.
+
+    Packets are counted by the times of their events, so counts and delays of a window are of the same
+    packets; a packet still on the hop when the window is closed counts as come in when its hop is over.
+    """
 
     def __init__(self, net: Network, places: Sequence[str], seed: int, snr_sigma_db: float) -> None:
         self._net = net
         self._places = places
         self._seed = seed
         self._snr_sigma_db = snr_sigma_db
-        self._hops: list[np.ndarray[Any, Any]] = []
-        self._before = {name: np.zeros(len(net.links), np.int64) for name in _COUNTERS}
-        self._drops_before = np.zeros_like(net.link_drops)
+        self._fresh: list[np.ndarray[Any, Any]] = []
+        self._open = np.zeros(0, HOP_RECORD)  # known, but over only after the last window
+        self._closed_ns = -(1 << 62)
+        self._busy_before = np.zeros(len(net.links), np.int64)
         self._keys = net.links["key"].copy()
 
     def add(self, hops: np.ndarray[Any, Any]) -> None:
         """Take packet-hops that the network has logged."""
-        if len(hops):
-            done = np.isin(hops["fate"], _COMPLETED) & (hops["link"] >= 0)
-            self._hops.append(hops[done])
+        self._fresh.append(hops[hops["link"] >= 0])
 
     def close_window(
         self, end_ns: int, window_s: float, table: Any, rows: dict[tuple[int, int], int], number: int
@@ -50,23 +61,8 @@ class LinkObserver:
 
         `table` is the world's LinkTable, `rows` the network's row of each link, `number` counts windows.
         """
-        hops = np.concatenate(self._hops) if self._hops else np.zeros(0, self._net.log.dtype)
-        inside = hops["due_ns"] <= end_ns if len(hops) else np.zeros(0, bool)
-        self._hops = [hops[~inside]] if len(hops) else []
-        hops = hops[inside]
-        delays_ms = (hops["due_ns"] - hops["in_ns"]) / 1e6 if len(hops) else np.zeros(0)
-        order = np.argsort(hops["link"], kind="stable") if len(hops) else np.zeros(0, np.intp)
-        by_link = hops["link"][order] if len(hops) else np.zeros(0, np.int64)
-        # A row that the network has meanwhile given to another link counts from zero again. The key tells
-        # when it did so; the table that says so was posted earlier.
-        keys = self._net.links["key"].copy()
-        others = keys != self._keys
-        self._drops_before[others] = 0
-        for counted in self._before.values():
-            counted[others] = 0
-        self._keys = keys
-        now = {name: self._net.links[name].copy() for name in _COUNTERS}
-        drops = self._net.link_drops.copy()
+        entered, over = self._take(end_ns)
+        busy_ns = self._busy()
         queued = self._net.links["packets"].copy()
         noise = np.random.default_rng([self._seed, number, 7])
         observed, truth = [], []
@@ -75,12 +71,11 @@ class LinkObserver:
             row = rows.get(link)
             if row is None:
                 continue
-            delta = {name: int(now[name][row] - self._before[name][row]) for name in _COUNTERS}
-            if int(table.kind[index]) == _ISL and delta["in_packets"] == 0 and delta["out_packets"] == 0:
+            came, went = entered.of(link), over.of(link)
+            if int(table.kind[index]) == _ISL and not len(came) and not len(went):
                 continue
-            dropped = drops[row] - self._drops_before[row]
-            first, last = np.searchsorted(by_link, (row, row + 1))
-            samples = delays_ms[order[first:last]]
+            out = went[np.isin(went["fate"], _COMPLETED)]
+            samples = (out["due_ns"] - out["in_ns"]) / 1e6
             tags = {
                 "link": f"{self._places[link[0]]}>{self._places[link[1]]}",
                 "from": self._places[link[0]],
@@ -89,14 +84,14 @@ class LinkObserver:
             }
             fields: dict[str, Any] = {
                 "window_s": window_s,
-                "packets_in": delta["in_packets"],
-                "bytes_in": delta["in_bytes"],
-                "packets_out": delta["out_packets"],
-                "bytes_out": delta["out_bytes"],
-                "lost": int(dropped[RADIO_LOSS]),
-                "dropped_queue": int(dropped[QUEUE_FULL]),
-                "dropped_down": int(dropped[LINK_DOWN]),
-                "busy_s": delta["busy_ns"] / 1e9,
+                "packets_in": len(came),
+                "bytes_in": int(came["size"].sum()),
+                "packets_out": len(out),
+                "bytes_out": int(out["size"].sum()),
+                "lost": int((went["fate"] == RADIO_LOSS).sum()),
+                "dropped_queue": int((went["fate"] == QUEUE_FULL).sum()),
+                "dropped_down": int((went["fate"] == LINK_DOWN).sum()),
+                "busy_s": int(busy_ns[row]) / 1e9,
                 "queue_packets": int(queued[row]),
             }
             if len(samples):
@@ -108,8 +103,52 @@ class LinkObserver:
             kept = samples if len(samples) <= MOST_SAMPLES else _thin(samples, tags["link"], number)
             observed.append(Record(end_ns, "link", tags, fields, [round(x, 5) for x in kept.tolist()]))
             truth.append(Record(end_ns, "plant_link", tags, _truth(table, index)))
-        self._before, self._drops_before = now, drops
         return observed, truth
+
+    def _take(self, end_ns: int) -> tuple[_ByLink, _ByLink]:
+        """The hops that began, and those that were over, since the last window and until `end_ns`."""
+        fresh = np.concatenate((np.zeros(0, HOP_RECORD), *self._fresh))
+        begun = self._open["in_ns"]
+        entered = np.concatenate(
+            (
+                self._open[(begun > self._closed_ns) & (begun <= end_ns)],
+                fresh[fresh["in_ns"] <= end_ns],
+            )
+        )
+        known = np.concatenate((self._open, fresh))
+        over = known["due_ns"] <= end_ns
+        self._open, self._fresh, self._closed_ns = known[~over], [], end_ns
+        return _ByLink(entered), _ByLink(known[over])
+
+    def _busy(self) -> np.ndarray[Any, Any]:
+        """How long the transmitter of each row was busy since the last window, ns."""
+        # A row that the network has meanwhile given to another link counts from zero again. The key tells
+        # when it did so; the table that says so was posted earlier.
+        keys = self._net.links["key"].copy()
+        self._busy_before[keys != self._keys] = 0
+        now = self._net.links["busy_ns"].copy()
+        busy_ns: np.ndarray[Any, Any] = now - self._busy_before
+        self._busy_before, self._keys = now, keys
+        return busy_ns
+
+
+class _ByLink:
+    """Packet-hops that can be asked for by link (from place, to place)."""
+
+    def __init__(self, hops: np.ndarray[Any, Any]) -> None:
+        codes = _code(hops["from_place"].astype(np.int64), hops["to_place"].astype(np.int64))
+        order = np.argsort(codes, kind="stable")
+        self._hops, self._codes = hops[order], codes[order]
+
+    def of(self, link: tuple[int, int]) -> np.ndarray[Any, Any]:
+        """Those of one link, in the order of the log."""
+        code = _code(*link)
+        first, last = np.searchsorted(self._codes, (code, code + 1))
+        return self._hops[first:last]
+
+
+def _code(from_place: Any, to_place: Any) -> Any:
+    return (from_place << 32) + to_place  # one number a link
 
 
 def _thin(samples: np.ndarray[Any, Any], link: str, number: int) -> np.ndarray[Any, Any]:

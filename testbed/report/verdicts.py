@@ -170,6 +170,11 @@ def _twin_skill(report: dict[str, Any]) -> Verdict:
     if delay["n"] < SCORED_WINDOWS:
         return Verdict("twin_skill", None, skill, 0.0, _too_few(delay["n"]))
     text = f"hop delay predicted with skill {skill:.2f} over the constant baseline"
+    low, high = delay.get("skill_constant_interval") or (skill, skill)
+    text += f" (90 % interval {low:.2f} to {high:.2f})"
+    if skill <= 0.0 <= high:
+        # Neither shown to be better nor to be worse: too little happened in this run to tell.
+        return Verdict("twin_skill", None, skill, 0.0, text)
     return Verdict("twin_skill", skill > 0.0, skill, 0.0, text)
 
 

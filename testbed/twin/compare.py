@@ -114,6 +114,26 @@ def correlation(predicted: ArrayLike, observed: ArrayLike) -> float:
     return float(np.sum(p * o)) / scale if scale > 0.0 else math.nan
 
 
+def skill_interval(
+    errors: Array, baseline_errors: Array, block: int = 8, share: float = 0.9, resamples: int = 400
+) -> tuple[float, float]:
+    """Interval that holds the skill with probability `share`: circular block bootstrap.
+
+    Errors are per window, in order of time; blocks of `block` windows keep what neighbours have in common
+    (Politis and Romano, 1992).
+    """
+    n = len(errors)
+    if n < 2 or float(np.sum(baseline_errors)) <= 0.0:
+        return math.nan, math.nan
+    block = max(1, min(block, n // 3))
+    starts = np.random.default_rng(1).integers(0, n, (resamples, -(-n // block)))
+    chosen = ((starts[:, :, None] + np.arange(block)) % n).reshape(resamples, -1)[:, :n]
+    own, other = errors[chosen].sum(axis=1), baseline_errors[chosen].sum(axis=1)
+    skills = 1.0 - own / np.maximum(other, 1e-300)
+    low, high = np.quantile(skills, ((1.0 - share) / 2.0, (1.0 + share) / 2.0))
+    return float(low), float(high)
+
+
 def skill(error: float, baseline_error: float) -> float:
     """1 - error / error of the baseline: 1 is perfect, below 0 worse; nan at a perfect baseline."""
     return 1.0 - error / baseline_error if baseline_error > 0.0 else math.nan

@@ -90,6 +90,7 @@ class _Sums:
     """The windows of one quantity and target, as columns."""
 
     def __init__(self, residuals: list[Record], predictions: list[Record]) -> None:
+        self.t_ns = np.array([record.t_ns for record in residuals], dtype=np.int64)
         self.observed = _column(residuals, "observed")
         self.mean = _column(predictions, "mean")
         self.point = _column(predictions, "median")
@@ -193,11 +194,29 @@ def _overall(parts: list[_Sums], rows: dict[str, Row]) -> Row:
     for name in ("constant", "propagation"):
         errors = [part.baseline_errors(getattr(part, name)) for part in parts]
         pooled[f"skill_{name}"] = compare.skill(sum(e[0] for e in errors), sum(e[1] for e in errors))
+        pooled[f"skill_{name}_interval"] = _interval(parts, name)
     for name in ("mae", "nrmse", "crps", "ks", "w1", "packet_picp90"):
         known = [(row["n"], row[name]) for row in rows.values() if row.get(name) is not None]
         total = sum(n for n, _ in known)
         pooled[name] = sum(n * value for n, value in known) / total if total else None
     return _finite(pooled)
+
+
+def _interval(parts: list[_Sums], baseline: str) -> list[float] | None:
+    """90 % interval of a pooled skill: windows are resampled whole, with all their targets."""
+    columns = []
+    for part in parts:
+        other = getattr(part, baseline)
+        known = np.isfinite(other)
+        errors = (np.abs(part.point - part.observed)[known], np.abs(other - part.observed)[known])
+        columns.append((part.t_ns[known], *errors))
+    times, own, base = (np.concatenate(column) for column in zip(*columns, strict=True))
+    windows, index = np.unique(times, return_inverse=True)
+    if not len(windows):
+        return None
+    sums = (np.bincount(index, errors).astype(np.float64) for errors in (own, base))
+    low, high = compare.skill_interval(*sums)
+    return [low, high] if math.isfinite(low) and math.isfinite(high) else None
 
 
 def _detections(groups: dict[str, list[Record]], start_ns: int) -> list[Row]:

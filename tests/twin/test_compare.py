@@ -102,3 +102,20 @@ def test_skill_is_one_for_perfect_zero_for_equal_and_undefined_against_perfect()
 def test_empty_data_is_refused_by_name() -> None:
     with pytest.raises(ValueError, match="observed has no values"):
         compare.picp([], [], [])
+
+
+def test_the_interval_of_a_skill_covers_it_as_often_as_it_says() -> None:
+    random = np.random.default_rng(5)
+    truth, inside = 1.0 - 0.8, 0
+    for _ in range(200):
+        # Errors come in runs of four alike, as neighbouring windows' do.
+        own = np.repeat(random.exponential(0.8, 40), 4)
+        base = np.repeat(random.exponential(1.0, 40), 4)
+        low, high = compare.skill_interval(own, base)
+        inside += low <= truth <= high
+    assert 0.80 <= inside / 200 <= 0.96
+
+
+def test_the_interval_of_a_skill_needs_errors() -> None:
+    assert np.isnan(compare.skill_interval(np.ones(1), np.ones(1))).all()
+    assert np.isnan(compare.skill_interval(np.ones(5), np.zeros(5))).all()
