@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -151,6 +152,27 @@ def test_the_doctor_names_what_is_missing_and_how_to_get_it(tmp_path: Path) -> N
     ill = _testbed("doctor", NUMBA_DISABLE_JIT="1")
     assert ill.returncode == 3
     assert "-> unset NUMBA_DISABLE_JIT" in ill.stdout
+
+
+def test_a_port_in_use_is_named_and_leaves_no_folder(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        endpoint = f"tcp://127.0.0.1:{taken.getsockname()[1]}"
+        change = f"network.control_endpoint={endpoint}"
+        result = _testbed("run", "laptop", "--set", change, "--out", str(tmp_path))
+    assert result.returncode == 2
+    assert f"network.control_endpoint = '{endpoint}': address already in use" in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("key", ["channel", "nodes", "ports", "places", "planned_duration_s"])
+def test_a_damaged_run_json_costs_its_damaged_part_and_no_more(tmp_path: Path, key: str) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "run.json").write_text(json.dumps({"id": "run", "status": "completed", key: "damaged"}))
+    result = _testbed("report", str(folder), "--json", str(tmp_path / "report.json"))
+    assert (result.returncode, result.stderr) == (1, "")
+    problems = json.loads((tmp_path / "report.json").read_text())["problems"]
+    assert f"run.json: {key} is damaged and was left out" in problems
 
 
 def test_a_reader_that_leaves_early_sees_no_traceback() -> None:

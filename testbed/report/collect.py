@@ -205,17 +205,20 @@ def _guarded(read: Callable[[], dict[str, Any]], problems: list[str]) -> dict[st
         return {}
 
 
+_NUMBER: Final = int | float | None
+_TABLE: Final = dict | None
 #: parts of run.json that the report looks into, and what they must be
 _PARTS: Final = {
-    "channel": dict, "nodes": dict, "ports": dict, "telemetry": dict, "control": dict, "versions": dict,
-    "places": list,
+    "channel": _TABLE, "nodes": _TABLE, "ports": _TABLE, "telemetry": _TABLE, "control": _TABLE,
+    "versions": _TABLE, "places": list | None, "duration_s": _NUMBER, "planned_duration_s": _NUMBER,
+    "first_packet_s": _NUMBER,
 }  # fmt: skip
 
 
 def _drop_damaged(data: RunData) -> None:
     """Parts of run.json of the wrong kind are as good as missing."""
     for name, kind in _PARTS.items():
-        if name in data.info and not isinstance(data.info[name], kind | None):
+        if name in data.info and not isinstance(data.info[name], kind):
             data.problems.append(f"run.json: {name} is damaged and was left out")
             del data.info[name]
     nodes = data.info.get("nodes") or {}

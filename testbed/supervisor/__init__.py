@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,7 +29,15 @@ def run_scenario(scenario: Scenario, out: Path, json_file: Path | None = None, l
     compile_if_cold(monitor)
     folder = RunFolder.create(out, scenario.name)
     with monitor:
-        Run(scenario, folder, monitor).execute()
+        try:
+            run = Run(scenario, folder, monitor)
+        except BaseException:
+            # Nothing has been run (a port in use, say): no folder that is not one of a run.
+            for empty in (folder.logs_path, folder.path):
+                with contextlib.suppress(OSError):
+                    empty.rmdir()
+            raise
+        run.execute()
     try:
         with monitor.step("drawing the report"):
             report = render(folder.path, json_file)
