@@ -67,7 +67,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             3,
         )
     except (KeyboardInterrupt, typer.Abort):
-        status = _complain("interrupted", 130)
+        status = 130
+    if status == 130:  # typer makes of Ctrl-C an exit of its own
+        _complain("interrupted", status)
     sys.exit(status if isinstance(status, int) else 0)
 
 
