@@ -31,7 +31,9 @@ def kernel(function: Any) -> Any:
     if not DISABLED:
         # Numba looks at a kernel's own file only; but kernels of other files are compiled into it, and
         # would live on in the cache as they were.
-        file = made._cache._cache_file
+        file = getattr(getattr(made, "_cache", None), "_cache_file", None)
+        if file is None:
+            raise RuntimeError(f"numba {numba.__version__} keeps its cache in a way that is not known here")
         file._source_stamp = (file._source_stamp, sources())
     return made
 

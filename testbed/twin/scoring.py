@@ -214,8 +214,10 @@ def _interval(parts: list[_Sums], baseline: str) -> list[float] | None:
     windows, index = np.unique(times, return_inverse=True)
     if not len(windows):
         return None
-    sums = (np.bincount(index, errors).astype(np.float64) for errors in (own, base))
-    low, high = compare.skill_interval(*sums)
+    own_sums, base_sums = (
+        np.asarray(np.bincount(index, weights=errors), dtype=np.float64) for errors in (own, base)
+    )
+    low, high = compare.skill_interval(own_sums, base_sums)
     return [low, high] if math.isfinite(low) and math.isfinite(high) else None
 
 
