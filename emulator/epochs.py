@@ -16,9 +16,14 @@ from typing import IO, Any, Final
 import numpy as np
 
 from emulator.jit import load_acquire, store_release
+from emulator.layout import (
+    MAILBOX_SLOTS,
+    POSTED,
+    TAKEN,
+    Network,
+)
 from emulator.links.random import link_key
 from emulator.links.state import LINK_UPDATE
-from emulator.network import MAILBOX_SLOTS, POSTED, TAKEN, Network
 
 #: a lost link's row is given to another no sooner than this after, so that nothing is on it any more
 _REST_NS: Final = 5_000_000_000

@@ -8,9 +8,7 @@ same arrivals and link tables give the same fates in both, to the nanosecond.
 
 from __future__ import annotations
 
-from typing import Any, Final, NamedTuple
-
-import numpy as np
+from typing import Any, Final
 
 from emulator.accounting import (
     DELIVERED,
@@ -22,7 +20,25 @@ from emulator.accounting import (
     NO_ROUTE,
     UNKNOWN_DESTINATION,
 )
-from emulator.jit import kernel, load_acquire, records, store_release
+from emulator.events import ARRIVED, TRANSMITTED, pop, schedule, stale
+from emulator.jit import kernel, load_acquire, store_release
+from emulator.layout import (
+    EVENTS,
+    FREE,
+    HEADER_WORDS,
+    IN_USE,
+    LATE_UPDATES,
+    LOG_OVERFLOW,
+    LOG_READ,
+    LOG_WRITTEN,
+    MAILBOX_SLOTS,
+    NOW,
+    PACKET_HOPS,
+    POSTED,
+    READY,
+    ROUTES,
+    TAKEN,
+)
 from emulator.links.kernel import (
     NEVER,
     change_rate,
@@ -32,218 +48,9 @@ from emulator.links.kernel import (
     take_head,
     transmission_end,
 )
-from emulator.links.state import LINK, LINK_UPDATE, PACKET
 
 #: routes longer than this are loops
 MAX_HOPS: Final = 32
-
-# words of `state`
-FREE: Final = 0  # first free packet slot
-IN_USE: Final = 1  # packets in the network
-EVENTS: Final = 2  # entries of the heap
-SEQUENCE: Final = 3  # events ever scheduled: breaks ties of time in the order of scheduling
-NOW: Final = 4  # time of the newest event handled
-ROUTES: Final = 5  # which buffer of the mailbox holds the present routes
-READY: Final = 6  # packets that have reached their destination and wait to be handed over
-LATE_UPDATES: Final = 7  # link tables that came after their time
-PACKET_HOPS: Final = 8  # hops completed
-_STATE_WORDS: Final = 16
-
-# words of `mailbox`, each on its own cache line
-POSTED: Final = 0
-TAKEN: Final = 8
-#: link tables between the one who computes them and the loop
-MAILBOX_SLOTS: Final = 8
-
-_TRANSMITTED: Final = 0
-_ARRIVED: Final = 1
-
-#: header words that carry the numbers the network needs (nodes.wire): `src` and `dst`, `via`
-HEADER_WORDS: Final = 6
-
-
-class Network(NamedTuple):
-    """Every array of a network. Made by `make_network`; all mutable state is in here."""
-
-    links: Any  # LINK [links]
-    link_drops: Any  # int64 [links, FATES]
-    packets: Any  # PACKET [slots]
-    heap: Any  # int64 [events, 3]: time, sequence, what
-    state: Any  # int64 words, see above
-    fates: Any  # int64 [FATES]: of all packets
-    totals: Any  # int64 [4]: ingress packets, ingress bytes, delivered bytes, service packets
-    port_place: Any  # int32 [ports]: where the port is; -1: nobody holds it
-    port_host: Any  # int32 [ports]: column of the routes
-    port_packets: Any  # int64 [ports]: packets that came in
-    ready: Any  # int32 [slots]: slots waiting to be handed to their port
-    log: Any  # hop records, a ring
-    log_words: Any  # int64: written, read (8 words apart), overflow at 16
-    mailbox: Any  # int64 words POSTED and TAKEN
-    mail_time: Any  # int64 [MAILBOX_SLOTS]: when the table takes effect
-    mail_applied: Any  # int64 [MAILBOX_SLOTS]: when it did
-    mail_rows: Any  # int64 [MAILBOX_SLOTS]: rows used
-    mail_links: Any  # LINK_UPDATE [MAILBOX_SLOTS, links]
-    mail_routes: Any  # int32 [MAILBOX_SLOTS, places, hosts]: row of the next link or -1
-
-
-#: like accounting.HOP_RECORD, in types a kernel can assign
-LOG_RECORD: Final = np.dtype(
-    [
-        ("ingress_ns", "<i8"),
-        ("in_ns", "<i8"),
-        ("due_ns", "<i8"),
-        ("actual_ns", "<i8"),
-        ("queue_ns", "<i8"),
-        ("packet", "<u8"),
-        ("port", "<u4"),
-        ("from_place", "<i4"),
-        ("to_place", "<i4"),
-        ("link", "<i4"),
-        ("length", "<i4"),
-        ("hop", "u1"),
-        ("fate", "u1"),
-        ("modcod", "<i2"),
-        ("header", "<i8", (6,)),
-        ("reserved", "<u8"),
-    ]
-)
-LOG_WRITTEN: Final = 0
-LOG_READ: Final = 8
-LOG_OVERFLOW: Final = 16
-
-
-def make_network(
-    places: int, hosts: int, ports: int, *, links: int = 4096, slots: int = 16384, log: int = 65536
-) -> Network:
-    """An empty network with room for `links` links and `slots` packets.
-
-    `places` x `hosts` is the size of the route table; `log` is rounded up to a power of two.
-    """
-    log = 1 << (max(2, log) - 1).bit_length()
-    packets = np.zeros(slots, PACKET)
-    packets["next"] = np.arange(1, slots + 1)
-    packets["next"][-1] = -1
-    table = np.zeros(links, LINK)
-    for name in ("head", "tail"):
-        table[name] = -1
-    state = np.zeros(_STATE_WORDS, np.int64)
-    state[NOW] = -NEVER
-    routes = np.full((MAILBOX_SLOTS, places, hosts), -1, np.int32)
-    ring = np.zeros(log, LOG_RECORD)
-    heap = np.zeros((2 * slots + 4 * links, 3), np.int64)
-    mail = np.zeros((MAILBOX_SLOTS, links), LINK_UPDATE)
-    for array in (ring, heap, mail, table, packets):
-        # Fresh zeros are pages that do not exist yet: writing makes them now, not under a packet.
-        array.view(np.uint8)[:] = array.view(np.uint8)
-    # The slot that `ROUTES` points at before the first table is the last one: no routes at all.
-    state[ROUTES] = MAILBOX_SLOTS - 1
-    return Network(
-        links=records(table),
-        link_drops=np.zeros((links, FATES), np.int64),
-        packets=records(packets),
-        # One event for every packet in the air, one for every transmitter, and stale ones between.
-        heap=heap,
-        state=state,
-        fates=np.zeros(FATES, np.int64),
-        totals=np.zeros(4, np.int64),
-        port_place=np.full(ports, -1, np.int32),
-        port_host=np.full(ports, -1, np.int32),
-        port_packets=np.zeros(ports, np.int64),
-        ready=np.zeros(slots, np.int32),
-        log=records(ring),
-        log_words=np.zeros(24, np.int64),
-        mailbox=np.zeros(16, np.int64),
-        mail_time=np.zeros(MAILBOX_SLOTS, np.int64),
-        mail_applied=np.zeros(MAILBOX_SLOTS, np.int64),
-        mail_rows=np.zeros(MAILBOX_SLOTS, np.int64),
-        mail_links=records(mail),
-        mail_routes=routes,
-    )
-
-
-# --- events ----------------------------------------------------------------------------------
-
-
-@kernel
-def _before(heap: Any, a: int, b: int) -> bool:
-    return bool(heap[a, 0] < heap[b, 0] or (heap[a, 0] == heap[b, 0] and heap[a, 1] < heap[b, 1]))
-
-
-@kernel
-def _swap(heap: Any, a: int, b: int) -> None:
-    for column in range(3):
-        kept = heap[a, column]
-        heap[a, column] = heap[b, column]
-        heap[b, column] = kept
-
-
-@kernel
-def _rise(heap: Any, here: int) -> None:
-    while here > 0:
-        above = (here - 1) // 2
-        if not _before(heap, here, above):
-            break
-        _swap(heap, here, above)
-        here = above
-
-
-@kernel
-def _stale(net: Any, what: int) -> bool:
-    """Whether an event is a transmission's end that was overtaken by another rate or a lost link."""
-    if what & 1 != _TRANSMITTED:
-        return False
-    link = net.links[(what >> 1) & 0x7FFFFFFF]
-    # The generation is kept in 31 bits of the event.
-    return bool(link.packets == 0 or (what >> 32) != (link.tx_generation & 0x7FFFFFFF))
-
-
-@kernel
-def _forget_stale(net: Any) -> None:
-    """Take the stale events out of the heap: a slow packet leaves one behind at every change of rate."""
-    heap = net.heap
-    kept = 0
-    for index in range(net.state[EVENTS]):
-        if _stale(net, heap[index, 2]):
-            continue
-        for column in range(3):
-            heap[kept, column] = heap[index, column]
-        _rise(heap, kept)
-        kept += 1
-    net.state[EVENTS] = kept
-
-
-@kernel
-def _schedule(net: Any, time_ns: int, what: int, index: int, generation: int) -> None:
-    heap = net.heap
-    if net.state[EVENTS] == heap.shape[0]:
-        # There is room afterwards: no more than one event a packet in the air and one a transmitter.
-        _forget_stale(net)
-    here = net.state[EVENTS]
-    net.state[EVENTS] = here + 1
-    heap[here, 0] = time_ns
-    heap[here, 1] = net.state[SEQUENCE]
-    heap[here, 2] = (generation << 32) | (index << 1) | what
-    net.state[SEQUENCE] += 1
-    _rise(heap, here)
-
-
-@kernel
-def _pop(net: Any) -> None:
-    heap = net.heap
-    last = net.state[EVENTS] - 1
-    net.state[EVENTS] = last
-    for column in range(3):
-        heap[0, column] = heap[last, column]
-    here = 0
-    while True:
-        least = here
-        for below in (2 * here + 1, 2 * here + 2):
-            if below < last and _before(heap, below, least):
-                least = below
-        if least == here:
-            break
-        _swap(heap, here, least)
-        here = least
 
 
 @kernel
@@ -256,9 +63,6 @@ def next_event_ns(net: Any) -> int:
     if load_acquire(net.mailbox, POSTED) > taken:
         time_ns = min(time_ns, net.mail_time[taken % MAILBOX_SLOTS])
     return time_ns
-
-
-# --- the life of a packet --------------------------------------------------------------------
 
 
 @kernel
@@ -318,7 +122,7 @@ def _drop(net: Any, slot: int, fate: int, now_ns: int, row: int) -> None:
 def _begin(net: Any, row: int, now_ns: int) -> None:
     end = start_transmission(net.links, row, net.packets, now_ns)
     if end != NEVER:
-        _schedule(net, end, _TRANSMITTED, row, net.links[row].tx_generation & 0x7FFFFFFF)
+        schedule(net, end, TRANSMITTED, row, net.links[row].tx_generation & 0x7FFFFFFF)
 
 
 @kernel
@@ -430,7 +234,7 @@ def _apply(net: Any, slot: int, now_ns: int) -> None:
             if link.packets > 0:
                 end = transmission_end(link)
                 if end != NEVER:
-                    _schedule(net, end, _TRANSMITTED, row, link.tx_generation & 0x7FFFFFFF)
+                    schedule(net, end, TRANSMITTED, row, link.tx_generation & 0x7FFFFFFF)
     net.state[ROUTES] = slot
 
 
@@ -477,17 +281,17 @@ def advance(net: Any, until_ns: int) -> None:
             _take_table(net, table_ns)
             continue
         what = net.heap[0, 2]
-        _pop(net)
+        pop(net)
         net.state[NOW] = max(net.state[NOW], event_ns)
         index = (what >> 1) & 0x7FFFFFFF
-        if what & 1 == _TRANSMITTED:
-            if _stale(net, what):
+        if what & 1 == TRANSMITTED:
+            if stale(net, what):
                 continue
             link = net.links[index]
             slot = take_head(net.links, index, net.packets)
             fate = depart(net.links, index, net.packets, slot, event_ns)
             if fate == FORWARDED:
-                _schedule(net, net.packets[slot].due_ns, _ARRIVED, slot, 0)
+                schedule(net, net.packets[slot].due_ns, ARRIVED, slot, 0)
             else:
                 _drop(net, slot, fate, event_ns, index)
             if link.packets > 0:

@@ -15,12 +15,14 @@ import numpy as np
 from emulator.accounting import DELIVERED, HOP_RECORD
 from emulator.epochs import LinkUpdates, RecordedTable
 from emulator.jit import kernel, load_acquire, records, store_release
-from emulator.network import (
+from emulator.layout import (
     LOG_OVERFLOW,
     LOG_READ,
     LOG_WRITTEN,
     READY,
     Network,
+)
+from emulator.network import (
     advance,
     ingress,
     release,

@@ -45,7 +45,7 @@ def _world() -> None:
 def _network() -> None:
     import numpy as np
 
-    from emulator.network import make_network
+    from emulator.layout import make_network
     from emulator.simulate import ARRIVAL, simulate
 
     net = make_network(2, 2, 3)
@@ -56,7 +56,7 @@ def _network() -> None:
 
 def _data_plane() -> None:
     from emulator.dataplane.channel import Channel
-    from emulator.network import make_network
+    from emulator.layout import make_network
 
     with Channel(make_network(2, 2, 3), realtime=False):
         pass

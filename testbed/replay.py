@@ -15,7 +15,7 @@ import numpy as np
 
 from emulator.accounting import DELIVERED, FATE_NAMES, PEER_FULL, PEER_GONE
 from emulator.epochs import read_tables
-from emulator.network import make_network
+from emulator.layout import make_network
 from emulator.simulate import ARRIVAL, simulate
 from testbed.errors import BadInput
 from testbed.plant.process import link_capacity

@@ -20,7 +20,13 @@ from emulator.dataplane import realtime as host
 from emulator.dataplane.histogram import make_histogram, summary_us
 from emulator.dataplane.libzmq import MSG_BYTES
 from emulator.jit import store_release
-from emulator.network import IN_USE, LATE_UPDATES, LOG_OVERFLOW, PACKET_HOPS, Network
+from emulator.layout import (
+    IN_USE,
+    LATE_UPDATES,
+    LOG_OVERFLOW,
+    PACKET_HOPS,
+    Network,
+)
 
 #: ns the loop stays awake before something is due
 _SPIN_NS: Final = {"spin": 1 << 62, "balanced": 80_000, "economical": 0}

@@ -33,7 +33,14 @@ from emulator.dataplane.libzmq import (
     zmq_send,
 )
 from emulator.jit import kernel, load_acquire
-from emulator.network import READY, advance, ingress, next_event_ns, release, write_log
+from emulator.layout import READY
+from emulator.network import (
+    advance,
+    ingress,
+    next_event_ns,
+    release,
+    write_log,
+)
 from nodes.wire import CHANNEL_PORT, FLAG_HOST_CLOCK, HEADER_BYTES, MAGIC, MAX_PACKET_BYTES, VERSION
 
 # words of `control`

@@ -22,8 +22,8 @@ from emulator.accounting import (
     QUEUE_FULL,
     RADIO_LOSS,
 )
+from emulator.layout import Network
 from emulator.links.state import KIND_NAMES
-from emulator.network import Network
 from nodes.wire import Record
 
 #: hop delays kept of a window, per link

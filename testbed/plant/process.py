@@ -14,7 +14,7 @@ from typing import Any, Final
 from emulator.accounting import DROPS, FATE_NAMES
 from emulator.dataplane.channel import Channel
 from emulator.epochs import LinkUpdates
-from emulator.network import make_network
+from emulator.layout import make_network
 from emulator.simulate import drain_log
 from emulator.world import World
 from nodes import wire

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from emulator.epochs import LinkUpdates
-from emulator.network import Network, make_network
+from emulator.layout import Network, make_network
 from emulator.simulate import ARRIVAL
 
 LEFT, RIGHT = 1, 2

@@ -10,7 +10,8 @@ import pytest
 from emulator.accounting import DELIVERED
 from emulator.dataplane.histogram import make_histogram, record, summary_us, upper_edges_ns
 from emulator.epochs import EpochError, LinkUpdates, read_tables, write_table
-from emulator.network import MAILBOX_SLOTS, advance
+from emulator.layout import MAILBOX_SLOTS
+from emulator.network import advance
 from emulator.simulate import simulate
 from tests.emulator.chain import MS, S, arrivals, chain, recorded, table
 

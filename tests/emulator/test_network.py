@@ -16,8 +16,8 @@ from scipy import stats
 
 from emulator.accounting import DELIVERED, DROPS, FATE_NAMES
 from emulator.epochs import LinkUpdates
+from emulator.layout import EVENTS
 from emulator.links.random import link_key
-from emulator.network import EVENTS
 from emulator.simulate import simulate
 from tests.emulator.chain import LEFT, MS, RIGHT, S, arrivals, chain, recorded, table
 
