@@ -37,6 +37,8 @@ _PROBE_NS: Final = 10_000_000
 LATENCY_MODES: Final = tuple(_SPIN_NS)
 #: messages a peer may be behind before packets for it are dropped under their own name
 PEER_QUEUE: Final = 10_000
+#: a peer that sends more in one message is cut off; what is merely longer than a packet is counted
+LARGEST_MESSAGE: Final = 1 << 20
 
 
 class ChannelError(RuntimeError):
@@ -95,6 +97,7 @@ class Channel:
         self._socket = self._context.socket(zmq.ROUTER)
         for option in (zmq.SNDHWM, zmq.RCVHWM):
             self._socket.set(option, PEER_QUEUE)
+        self._socket.set(zmq.MAXMSGSIZE, LARGEST_MESSAGE)
         self._socket.set(zmq.LINGER, 0)
         self._socket.set(zmq.ROUTER_MANDATORY, 1)
         self._socket.set(zmq.ROUTER_HANDOVER, 1)

@@ -49,6 +49,7 @@ class Control:
     def __init__(self, endpoint: str, key: str = "network.control_endpoint") -> None:
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._socket = self._context.socket(zmq.ROUTER)
+        self._socket.set(zmq.MAXMSGSIZE, _LARGEST_MESSAGE)
         self._socket.set(zmq.LINGER, 1000)
         self._socket.set(zmq.ROUTER_HANDOVER, 1)
         # Without this a message to somebody who is gone, or does not read, would vanish uncounted.
@@ -135,3 +136,5 @@ def registered(
 HEARTBEAT_S: Final = 1.0
 _BURST: Final = 256
 _MOST_MESSAGES: Final = 50_000
+#: a peer that sends more in one message is cut off
+_LARGEST_MESSAGE: Final = 16 << 20

@@ -6,9 +6,14 @@ is let in before there is a channel to join.
 
 from __future__ import annotations
 
+from typing import Final
+
 from nodes import wire
 from testbed.supervisor.control import Member, registered
 from testbed.supervisor.stage import CHANNEL, TWIN, Stage
+
+#: requests kept until there is a channel
+_MOST_WAITING: Final = 10_000
 
 
 class Reception:
@@ -38,7 +43,8 @@ class Reception:
             self._stage.control.admit(identity, message)
             self._stage.control.send(identity, registered(0, "", {}, {}))
         elif not self._data_endpoint:
-            # Nobody joins before there is a channel to join.
+            # Nobody joins before there is a channel to join; repeats of a request replace it.
+            self._waiting = [(i, m) for i, m in self._waiting if m.id != message.id][:_MOST_WAITING]
             self._waiting.append((identity, message))
         elif (port := (self._stage.ports.of | self.guests()).get(message.id)) is not None:
             self._admit(identity, message, port)

@@ -20,7 +20,7 @@ from emulator.dataplane.realtime import cores, leave_a_core, priority_permitted,
 from nodes import wire
 from testbed.errors import BadInput, EnvironmentProblem
 from testbed.plant.deviations import event as plant_event
-from testbed.plant.deviations import moments
+from testbed.plant.deviations import moments, slow_servers
 from testbed.scenario import Scenario
 from testbed.scenario.node_tables import MicrocontrollerNode, SlowServer
 from testbed.store.runfile import RunFolder
@@ -72,8 +72,11 @@ class Run:
             signal.signal(signal.SIGINT, before)
             signal.signal(signal.SIGTERM, before_term)
         if self._stage.problem and self._stage.start is None:
-            status = self._stage.children[CHANNEL].exit_status
-            raise (BadInput if status == BadInput.exit_status else EnvironmentProblem)(self._stage.problem)
+            if self._stage.children[CHANNEL].exit_status == BadInput.exit_status:
+                # Nothing ran: a folder without a run would only be in the way.
+                shutil.rmtree(self._stage.folder.path, ignore_errors=True)
+                raise BadInput(self._stage.problem)
+            raise EnvironmentProblem(self._stage.problem)
 
     def _interrupt(self, number: int, frame: object) -> None:
         self._interrupts += 1
@@ -247,6 +250,10 @@ class Run:
             self._stage.nodes[member.id]["status"] = "running"
         if self._stage.start is not None and not self._stage.quiescing:
             self._stage.control.send(member, self._stage.start)
+            for moment, slow in slow_servers(self._stage.scenario):
+                # One that was restarted in the middle of it is as slow as it was.
+                if slow.target == member.id and moment.active(self._stage.run_s):
+                    self._stage.command(member, "set_speed", {"factor": slow.factor}, "plant")
 
     def _at(self, t_s: float, action: Callable[[], None]) -> None:
         heapq.heappush(self._actions, (t_s, len(self._actions), action))

@@ -75,6 +75,11 @@ class Started:
         mark = f'"measurement":"{measurement}"'.encode()
         self.until(lambda: path.exists() and path.read_bytes().count(mark) >= count, f"{count} {measurement}")
 
+    def until_event(self, text: str) -> None:
+        """Wait until an event that says this is recorded."""
+        path = self.folder.telemetry_path
+        self.until(lambda: path.exists() and text.encode() in path.read_bytes(), text)
+
     def pid_of(self, *words: str) -> int:
         """Process id of the run's process whose command line has all these words."""
         session = str(self.process.pid)

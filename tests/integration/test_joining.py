@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 import subprocess
 import sys
@@ -64,3 +66,33 @@ def test_a_users_own_program_a_node_by_hand_and_strangers(tmp_path: Path) -> Non
     assert info["nodes"]["sensor-by-hand"]["status"] == "finished"
     assert ended.report["conservation"]["balanced"] is True
     assert [record.fields["value"] for record in ended.records("temperature")] == [21.5]
+
+
+def test_a_server_restarted_in_the_middle_of_its_slowness_is_slow_again(tmp_path: Path) -> None:
+    endpoint = free_endpoint()
+    slow = '[{kind="slow_server", target="edge-sat", at=0.05, for=0.95, factor=0.5}]'
+    started = harness.start(
+        tmp_path,
+        *("laptop", "--duration", "14", "--set", f"network.control_endpoint={endpoint}"),
+        *("--set", f"deviations={slow}", "--set", "twin.enabled=false"),
+    )
+    started.until_recorded("plant_event")
+    os.kill(started.pid_of("nodes", "edge-sat"), signal.SIGKILL)
+    started.until_event("edge-sat was killed")
+    by_hand = subprocess.Popen(
+        [sys.executable, "-m", "nodes", "--id", "edge-sat", "--role", "edge", "--connect", endpoint]
+    )
+    ended = started.finish()
+    assert by_hand.wait(10) == 0
+    again_ns = max(
+        record.t_ns for record in ended.records("event") if "set_speed" in str(record.fields["text"])
+    )
+    rates = [
+        float(record.fields["cycles"]) / float(record.fields["service_s"])
+        for record in ended.records("task")
+        if record.tags["node"] == "edge-sat" and record.t_ns > again_ns
+    ]
+    assert rates
+    assert all(rate < 0.6 * 3e9 for rate in rates)
+    assert ended.run.run_info()["nodes"]["edge-sat"]["status"] == "finished"
+    assert ended.report["conservation"]["balanced"] is True
