@@ -86,14 +86,15 @@ class Channel:
         #: whether the process's memory stays resident
         self.memory_locked = False
         self._core = core
+        self._realtime = realtime
         if realtime:
             self._prefer_realtime()
             self.memory_locked = host.hold_memory()
         if not self._priority and latency == "balanced":
             self._plane.control[loop.SPIN_NS] = _SPIN_UNPRIVILEGED_NS
         if core is not None:
+            # The loop's alone: libzmq's thread would wait while the loop spins, then be in its way.
             self.scheduling += f", core {core} to itself"
-            self._context.set(zmq.THREAD_AFFINITY_CPU_ADD, core)
         self._socket = self._context.socket(zmq.ROUTER)
         for option in (zmq.SNDHWM, zmq.RCVHWM):
             self._socket.set(option, PEER_QUEUE)
@@ -109,6 +110,7 @@ class Channel:
         self.endpoint = str(self._socket.get_string(zmq.LAST_ENDPOINT))
         self._timer = make_histogram()
         self._threads: list[threading.Thread] = []
+        self._awake: int | None = None
 
     def _prefer_realtime(self) -> None:
         """Have libzmq's own thread scheduled like the loop's, where that is permitted."""
@@ -134,7 +136,20 @@ class Channel:
             os.close(never_ready)
             os.close(self._never_written)
 
-        for name, main in (("channel", carry), ("timer", watch)):
+        def fill() -> None:
+            assert self._core is not None
+            host.become_idle_filler(self._core)
+            loop.fill_idle_time(self._plane.control)
+
+        mains = [("channel", carry), ("timer", watch)]
+        if self.latency != "economical":
+            self._awake = host.forbid_idle_states() if self._realtime else None
+            if self._awake is not None:
+                self.scheduling += ", idle states off"
+            elif self._core is not None:
+                self.scheduling += ", kept awake"
+                mains.append(("filler", fill))
+        for name, main in mains:
             thread = threading.Thread(target=main, name=name, daemon=True)
             thread.start()
             self._threads.append(thread)
@@ -144,6 +159,9 @@ class Channel:
         store_release(self._plane.control, loop.STOP, 1)
         while self._threads:
             self._threads.pop().join()
+        if self._awake is not None:
+            os.close(self._awake)
+            self._awake = None
         if not self._socket.closed:
             self._socket.close(0)
             self._context.term()

@@ -211,5 +211,12 @@ def probe_timer(control: Any, histogram: Any, scratch: Any, never_ready: int, pe
             record(histogram, clock_ns(scratch) - due)
 
 
+@kernel
+def fill_idle_time(control: Any) -> None:
+    """Spin until control[STOP], so that the core never goes to sleep; for a thread that yields to all."""
+    while load_acquire(control, STOP) == 0:
+        pass
+
+
 #: libzmq must be loaded into the process before `run` is compiled or taken from the cache
 LIBRARY: Final = libzmq.find_library()

@@ -1,4 +1,4 @@
-"""What the operating system can do so that the loop is not kept waiting: priority, memory, timers.
+"""What the operating system can do so that the loop is not kept waiting: priority, memory, timers, sleep.
 
 Each measure is tried and is no error where it is not permitted; what was obtained is reported. Why memory
 matters: the loop shares its process with ordinary threads. One of them may be put to sleep by the scheduler
@@ -70,6 +70,34 @@ def leave_a_core() -> int | None:
     kept = max(allowed)
     use_cores(allowed - {kept})
     return kept
+
+
+def forbid_idle_states() -> int | None:
+    """Have processors wait in their shallowest state; a descriptor to close when done, None if not permitted.
+
+    A processor that sleeps deeply (on a virtual machine: one that is handed back to the host) takes its
+    time to come back, up to milliseconds. Linux, "PM Quality Of Service Interface": the wish for 0 us
+    holds as long as the file is open.
+    """
+    if not LINUX:
+        return None
+    try:
+        descriptor = os.open("/dev/cpu_dma_latency", os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        os.write(descriptor, (0).to_bytes(4, sys.byteorder))
+    except OSError:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+def become_idle_filler(core: int) -> None:
+    """Have the calling thread run on a core only while nothing else does, which needs no privilege."""
+    if LINUX:
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+        os.sched_setaffinity(0, {core})
 
 
 def hold_memory() -> bool:

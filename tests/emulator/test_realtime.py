@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -55,5 +56,28 @@ def test_trying_priority_leaves_the_process_as_it_was() -> None:
         "from emulator.dataplane import realtime\n"
         "realtime.priority_permitted()\n"
         "print(os.sched_getscheduler(0) == os.SCHED_OTHER)\n"
+    )
+    assert run(program) == "True"
+
+
+@linux_only
+def test_idle_states_are_forbidden_only_as_long_as_asked() -> None:
+    descriptor = realtime.forbid_idle_states()
+    if descriptor is None:
+        assert os.geteuid() != 0 or not os.path.exists("/dev/cpu_dma_latency")
+        return
+    # Read back, the file tells the strictest wish of all processes, in us.
+    assert int.from_bytes(os.pread(descriptor, 4, 0), sys.byteorder) == 0
+    os.close(descriptor)
+
+
+@linux_only
+def test_a_filler_gives_way_to_everything() -> None:
+    program = (
+        "import os\n"
+        "from emulator.dataplane import realtime\n"
+        "core = min(realtime.cores())\n"
+        "realtime.become_idle_filler(core)\n"
+        "print(os.sched_getscheduler(0) == os.SCHED_IDLE and realtime.cores() == {core})\n"
     )
     assert run(program) == "True"
