@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import platform
+import sys
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -37,8 +38,20 @@ def _stamp() -> dict[str, str]:
     }
 
 
+def user_directory() -> Path:
+    """This package's folder in the user's cache directory of the platform."""
+    if sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    else:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return base / "istn-testbed"
+
+
 def _marker() -> Path:
-    return _ROOT / "__pycache__" / "kernels.json"
+    beside = _ROOT / "__pycache__"
+    # In an installation that is not the user's own, numba caches in a directory that is.
+    own = os.access(beside if beside.exists() else _ROOT, os.W_OK)
+    return (beside if own else user_directory()) / "kernels.json"
 
 
 def is_warm() -> bool:
@@ -53,11 +66,9 @@ def mark_warm() -> None:
     """Remember that every kernel of the present sources has been compiled and cached."""
     marker = _marker()
     try:
-        marker.parent.mkdir(exist_ok=True)
+        marker.parent.mkdir(parents=True, exist_ok=True)
         temporary = marker.with_suffix(f".{os.getpid()}")
         temporary.write_text(json.dumps(_stamp()))
         temporary.replace(marker)
     except OSError:
-        # A read-only installation: numba then caches in the user's own directory, and the only loss
-        # is that every run looks like the first.
-        return
+        return  # no place to remember it: the only loss is that every run looks like the first

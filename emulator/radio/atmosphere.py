@@ -13,13 +13,13 @@ import contextlib
 import json
 import math
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from emulator.cache import user_directory
 from emulator.errors import MissingPackageError, WorldError
 from emulator.radio.rain import slant_attenuation_db
 from emulator.spec import Place
@@ -36,12 +36,8 @@ def cosecant(elevation_deg: ArrayLike) -> NDArray[np.float64]:
 
 
 def cache_file() -> Path:
-    """Where the values are kept: the user's cache directory of the platform."""
-    if sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return base / "istn-testbed" / f"atmosphere-{_VERSION}.json"
+    """Where the values are kept."""
+    return user_directory() / f"atmosphere-{_VERSION}.json"
 
 
 class Atmosphere:
