@@ -175,7 +175,7 @@ def _resolve_elements(document: dict[str, Any], path: Path, origin: Origin) -> N
     text, form = elements.read(base / given, f"{origin.of(key)}: {key}")
     constellation.update(elements="", elements_text=text, elements_format=form)
     run = document.get("run")
-    if origin.of(key) != origin.file and origin.of("run.start_utc") == origin.file and isinstance(run, dict):
+    if origin.is_option(key) and not origin.is_option("run.start_utc") and isinstance(run, dict):
         # Elements age by kilometres a day: those of the command line bring their own date along.
         try:
             run["start_utc"] = elements.middle_epoch(text, form)
