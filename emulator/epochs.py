@@ -67,6 +67,7 @@ class LinkUpdates:
         self._next_row = 0
         self._last_ends: np.ndarray[Any, Any] | None = None
         self._last_rows: np.ndarray[Any, Any] = np.zeros(0, np.int32)
+        self._last_keys: np.ndarray[Any, Any] = np.zeros(0, np.uint64)
         self._keys: dict[tuple[int, int], int] = {}
         self.retired: list[RetiredLink] = []
         self.posted = int(net.mailbox[POSTED])
@@ -143,7 +144,7 @@ class LinkUpdates:
         ends = np.stack((table.src, table.dst), axis=1)
         resets = np.zeros(len(ends), np.uint8)
         if self._last_ends is not None and np.array_equal(ends, self._last_ends):
-            rows = self._last_rows
+            rows, keys = self._last_rows, self._last_keys
             gone: list[int] = []
         else:
             rows = np.empty(len(ends), np.int32)
@@ -157,14 +158,15 @@ class LinkUpdates:
             by_row = {row: link for link, row in self._rows.items()}
             for row in gone:
                 self._gone[row] = (time_ns, by_row[row])
-            self._last_ends, self._last_rows = ends, rows
+            keys = np.array([self._key((a, b)) for a, b in ends.tolist()], np.uint64)
+            self._last_ends, self._last_rows, self._last_keys = ends, rows, keys
         update = np.zeros(len(rows) + len(gone), LINK_UPDATE)
         live = update[: len(rows)]
         live["row"] = rows
         live["reset"] = resets
         live["from_place"] = table.src
         live["to_place"] = table.dst
-        live["key"] = [self._key((a, b)) for a, b in ends.tolist()]
+        live["key"] = keys
         for ours, theirs in _COLUMNS:
             live[ours] = getattr(table, theirs)
         for index, row in enumerate(gone):

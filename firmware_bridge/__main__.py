@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run what the arguments say; the exit status."""
     options = _parser().parse_args(arguments)
     if options.with_parent:
-        from firmware_bridge.processes import die_with_parent
+        from nodes.processes import die_with_parent
 
         die_with_parent()
     return _bridge(options) if options.what == "bridge" else _model(options)

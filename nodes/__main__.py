@@ -48,6 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # After the arguments: --help and mistakes need no ZeroMQ.
     from nodes import agent, roles
     from nodes.node import ConfigError
+    from nodes.processes import die_with_parent
 
     endpoint = re.fullmatch(r"tcp://\S+:(\d{1,5})|ipc://\S+", options.connect)
     if endpoint is None or not 0 < int(endpoint[1] or 1) < 65_536:
@@ -57,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not 0 < options.wait < 1e6:
         return _fail(2, f"--wait {options.wait} must be a positive number of seconds")
     if options.with_parent:
-        agent.die_with_parent()
+        die_with_parent()
     try:
         node = agent.Agent(options.id, options.role, options.connect, None, options.place, options.wait)
         node.end_on_signals()

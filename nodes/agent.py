@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -56,16 +55,6 @@ def on_this_host(endpoint: str) -> bool:
         or host in ("localhost", "::1")
         or host.startswith("127.")
     )
-
-
-def die_with_parent() -> None:
-    """Ask Linux to end this process when the one that started it ends; without effect elsewhere."""
-    if sys.platform.startswith("linux"):
-        import ctypes
-
-        pr_set_pdeathsig = 1
-        with suppress(OSError, AttributeError):
-            ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM, 0, 0, 0)
 
 
 class Agent:

@@ -14,7 +14,8 @@ from typing import Final
 import zmq
 
 from nodes import wire
-from nodes.agent import SILENCE_S, SILENCE_SETUP_S, die_with_parent
+from nodes.agent import SILENCE_S, SILENCE_SETUP_S
+from nodes.processes import die_with_parent
 
 #: records sent in one message
 _BATCH: Final = 500

@@ -9,9 +9,6 @@ from typing import Final
 
 import numpy as np
 
-#: kinds of link, as in the world's table
-KIND_NAMES: Final = ("access", "feeder", "isl", "fixed")
-
 _PARAMETERS: Final = [
     ("key", "<u8"),  # identity for random draws
     ("rate_bps", "<f8"),

@@ -35,7 +35,7 @@ class Handover:
 
 
 class Epochs:
-    """Runs the world in a thread. `before(t_s)` tables stay available until `forget(t_s)`."""
+    """Runs the world in a thread; `table_at` gives the table of a moment, asked for in order of time."""
 
     def __init__(self, world: World, truth: Truth, updates: LinkUpdates, epoch_s: float, path: Path) -> None:
         self._world = world

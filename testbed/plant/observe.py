@@ -23,7 +23,7 @@ from emulator.accounting import (
     RADIO_LOSS,
 )
 from emulator.layout import Network
-from emulator.links.state import KIND_NAMES
+from emulator.table import KIND_NAMES
 from nodes.wire import Record
 
 #: hop delays kept of a window, per link

@@ -7,11 +7,9 @@ arrive; should they come later than that, the grace grows.
 
 from __future__ import annotations
 
-import ctypes
 import logging
 import os
 import signal
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +17,7 @@ from pathlib import Path
 import zmq
 
 from nodes import wire
+from nodes.processes import die_with_parent
 from testbed.errors import BadInput, EnvironmentProblem
 from testbed.twin import knowledge
 from testbed.twin.core import Twin
@@ -30,7 +29,6 @@ _LONGEST_GRACE_S = 2.0
 #: time that records of the same batch may lie apart on the socket, s
 _SETTLE_S = 0.03
 _BELIEF_S = 1.0
-_PR_SET_PDEATHSIG = 1
 
 log = logging.getLogger("twin")
 
@@ -201,12 +199,6 @@ class Controller:
         if not self._stopping:
             records += self._twin.predict(windows.next)
         self._publish(records)
-
-
-def die_with_parent() -> None:
-    """On Linux, asks the kernel to end this process when its parent does."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def run_twin(
