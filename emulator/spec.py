@@ -24,16 +24,21 @@ class Place:
     """Where nodes stand. A place on a satellite names the satellite and has no coordinates."""
 
     id: str
-    kind: str  # "ground" | "aerial" | "satellite"
+    kind: str  # "ground" | "ship" | "aerial" (UAV, aircraft, HAP) | "satellite"
     latitude_deg: float = 0.0
     longitude_deg: float = 0.0
     altitude_m: float = 0.0
     satellite: str = ""
     #: name of the radio used towards satellites; empty: none
     radio: str = ""
-    #: "terminal" chooses one satellite; "gateway" feeds every satellite in use; "none"
+    #: "terminal" chooses one satellite or station; "gateway" feeds every satellite in use; "station" (base
+    #: station, HAP, relay UAV) serves terminals with its own radio, whose up is from the terminal; "none"
     access: str = "none"
     min_elevation_deg: float = 10.0
+    #: satellites a gateway follows, or terminals a station serves, at a time; 0: any number
+    max_links: int = 0
+    #: how far a station reaches, km; 0: as far as it is seen above the terminal's horizon
+    max_range_km: float = 0.0
     waypoints: tuple[Waypoint, ...] = ()
 
 
@@ -48,6 +53,15 @@ class CircularShell:
     phasing: int = 0
     pattern: str = "delta"  # "delta" (planes over 360 deg) | "star" (over 180 deg)
     name: str = "sat"
+
+
+@dataclass(frozen=True)
+class Geostationary:
+    """A satellite that stands over the equator."""
+
+    name: str
+    longitude_deg: float
+    inclination_deg: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -71,16 +85,40 @@ class OverRegion:
 
 @dataclass(frozen=True)
 class ConstellationSpec:
-    """Exactly one of the sources is used: element text, shells, or satellites over a region."""
+    """Satellites of element text, of shells, geostationary ones, or those over a region, together."""
 
-    elements: str = ""  # content of a TLE / OMM file (not a path)
+    elements: str = ""  # content of a TLE / OMM file (not a path), may hold several sets a satellite
     elements_format: str = ""  # "tle" | "omm-json" | "omm-xml" | "omm-csv"
+    #: of several sets of one satellite: "published" (the newest before the start) | "nearest" (in time)
+    elements_choice: str = "published"
     shells: tuple[CircularShell, ...] = ()
+    geostationary: tuple[Geostationary, ...] = ()
     over_region: OverRegion | None = None
-    isl: str = "none"  # "none" | "plus-grid"
+    isl: str = "none"  # "none" | "plus-grid" | "nearest"
+    #: of "nearest": links a satellite has at most, and how far they reach
+    isl_neighbours: int = 4
+    isl_max_range_km: float = 5000.0
+    #: links between layers (LEO, MEO, GEO): "none" | "nearest" (each satellite to one of the next layer up)
+    interlayer: str = "none"
     isl_rate_mbps: float = 1000.0
     isl_processing_ms: float = 0.1
     isl_queue_packets: int = 2000
+
+
+@dataclass(frozen=True)
+class Antenna:
+    """One end's antenna: how its gain falls away from the peak, which EIRP and G/T already hold.
+
+    `pattern`: a name of `emulator.radio.antennas`. What it needs of the other figures, it says.
+    """
+
+    pattern: str = "isotropic"
+    #: where the peak is: "tracking" (at the other end) | "zenith" | "nadir"
+    pointing: str = "tracking"
+    diameter_m: float = 0.0
+    gain_dbi: float = 0.0
+    #: phased arrays: gain falls with this power of the cosine of the scan angle from broadside
+    scan_exponent: float = 1.2
 
 
 @dataclass(frozen=True)
@@ -91,7 +129,7 @@ class RadioSpec:
     """
 
     name: str
-    modcods: str = "dvb-s2x"  # table name: "dvb-s2x" | "lora"
+    modcods: str = "dvb-s2x"  # table name, see emulator.radio.modcod
     up_frequency_ghz: float = 29.5
     down_frequency_ghz: float = 19.7
     up_bandwidth_mhz: float = 20.0
@@ -109,6 +147,16 @@ class RadioSpec:
     queue_packets: int = 500
     queue_kbytes: float = 500.0
     weather: bool = True  # gases and rain apply
+    place_antenna: Antenna = field(default_factory=Antenna)
+    far_antenna: Antenna = field(default_factory=Antenna)
+    #: clear-sky system noise of the place's receiver, K: rain then raises the noise too; 0: it does not
+    down_system_noise_k: float = 0.0
+    #: surroundings of the place (3GPP TR 38.811): "none" | "rural" | "suburban" | "urban" | "dense-urban"
+    environment: str = "none"
+    #: attenuation exceeded for this percentage of the year (ITU-R P.618) is counted on; 0: clear sky
+    weather_percent: float = 0.0
+    #: whether links of overlapping frequencies disturb this radio's links
+    interference: bool = False
 
 
 @dataclass(frozen=True)
@@ -134,8 +182,14 @@ class FixedLink:
 class AccessSpec:
     """How terminals choose satellites, and when they may change."""
 
-    policy: str = "highest-elevation"  # | "longest-visibility"
+    policy: str = "highest-elevation"  # | "longest-visibility" | "best-snr" | "load-aware"
+    #: how much better another satellite must be: by elevation, and by SNR for the policies that look at it
     hysteresis_deg: float = 5.0
+    hysteresis_db: float = 1.0
+    #: a satellite that still is usable is kept at least this long
+    min_dwell_s: float = 0.0
+    #: of "station", "leo", "meo", "geo": the first that offers anything is taken; empty: all alike
+    layers: tuple[str, ...] = ()
     #: decisions are taken when emulated UTC seconds of the day = offset modulo interval
     decision_interval_s: float = 1.0
     decision_offset_s: float = 0.0
