@@ -8,6 +8,7 @@ alone; `Adjustments` change what links do, never which links are planned. No pac
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable
 
 import numpy as np
@@ -37,12 +38,16 @@ _NS_PER_M = 1e9 / SPEED_OF_LIGHT_M_S
 
 def satellites_of(spec: ConstellationSpec, clock: RunClock) -> list[Element]:
     """The satellites that a constellation names, before it is known whether they can be propagated."""
-    sources = [bool(spec.elements), bool(spec.shells), spec.over_region is not None]
-    if sum(sources) > 1:
-        raise WorldError("constellation: give only one of elements, shells and over_region")
+    found = []
     if spec.elements:
-        return parse_elements(spec.elements, spec.elements_format, source="constellation.elements")
-    return generate(spec, clock) if any(sources) else []
+        found = parse_elements(spec.elements, spec.elements_format, source="constellation.elements")
+    if spec.shells or spec.geostationary or spec.over_region is not None:
+        found = found + generate(spec, clock)
+    count = Counter(name for name, _ in found)
+    twice = [name for name, number in count.items() if number > 1]
+    if twice:
+        raise WorldError(f"constellation: two satellites are called {twice[0]!r}, each needs its own name")
+    return found
 
 
 def published_elements(spec: WorldSpec) -> str:

@@ -56,15 +56,12 @@ def _duplicates(scenario: Scenario) -> Iterator[Finding]:
 
 def _constellation(scenario: Scenario) -> Iterator[Finding]:
     c = scenario.document.constellation
-    sources = {
-        "elements": bool(c.elements_text),
-        "shells": bool(c.shells),
-        "over_region": c.over_region is not None,
-    }
-    given = [name for name, present in sources.items() if present]
-    if len(given) != 1:
-        allowed = "exactly one source: elements, [[constellation.shells]] or [constellation.over_region]"
-        yield "constellation", " and ".join(given) or "empty", allowed
+    if not (c.elements_text or c.shells or c.geostationary or c.over_region is not None):
+        allowed = (
+            "given a source: elements, [[constellation.shells]], [[constellation.geostationary]] or "
+            "[constellation.over_region]"
+        )
+        yield "constellation", "empty", allowed
     if c.elements_text and not c.elements_format:
         yield "constellation.elements_format", "", "the format of elements_text"
     for index, shell in enumerate(c.shells):
@@ -75,8 +72,11 @@ def _constellation(scenario: Scenario) -> Iterator[Finding]:
             yield f"{key}.phasing", shell.phasing, f"less than planes = {shell.planes}"
         if shell.name in [other.name for other in c.shells[:index]]:
             yield f"{key}.name", shell.name, "a name no other shell has"
-    if c.isl == "plus-grid" and not c.shells:
-        yield "constellation.isl", c.isl, '"none" unless the satellites come from [[constellation.shells]]'
+    if c.isl == "plus-grid" and c.over_region is not None and not (c.shells or c.elements_text):
+        yield "constellation.isl", c.isl, '"none" or "nearest": satellites over a region have no planes'
+    for index, satellite in enumerate(c.geostationary):
+        if satellite.name in [other.name for other in c.geostationary[:index]]:
+            yield f"constellation.geostationary.{index}.name", satellite.name, "a name no other one has"
 
 
 def _radios_and_places(scenario: Scenario) -> Iterator[Finding]:
@@ -94,7 +94,7 @@ def _radios_and_places(scenario: Scenario) -> Iterator[Finding]:
                     "a satellite" + nearest(place.satellite, satellites),
                 )
             if place.latitude_deg is not None or place.longitude_deg is not None or many:
-                yield f"{key}.kind", place.kind, "ground or aerial to have coordinates"
+                yield f"{key}.kind", place.kind, "ground, ship or aerial to have coordinates"
             if place.access != "none":
                 yield f"{key}.access", place.access, '"none" on a satellite'
             continue
@@ -115,8 +115,12 @@ def _radios_and_places(scenario: Scenario) -> Iterator[Finding]:
         for index, (latitude, longitude) in enumerate(place.points):
             if not (-90 <= latitude <= 90 and -180 <= longitude <= 180):
                 yield f"{key}.points.{index}", [latitude, longitude], "[latitude_deg, longitude_deg]"
-        if place.waypoints and place.kind != "aerial":
-            yield f"{key}.waypoints", "given", 'absent unless kind = "aerial"'
+        if place.waypoints and place.kind == "ground":
+            yield f"{key}.waypoints", "given", 'absent unless kind = "ship" or "aerial"'
+        if place.max_range_km and place.access != "station":
+            yield f"{key}.max_range_km", place.max_range_km, 'absent unless access = "station"'
+        if place.max_links and place.access not in ("station", "gateway"):
+            yield f"{key}.max_links", place.max_links, 'absent unless access = "gateway" or "station"'
         if [w.at_s for w in place.waypoints] != sorted({w.at_s for w in place.waypoints}):
             yield f"{key}.waypoints", [w.at_s for w in place.waypoints], "in order of at_s, each once"
         if place.radio and place.radio not in document.radios:
@@ -192,7 +196,7 @@ def _deviations(scenario: Scenario) -> Iterator[Finding]:
                 yield (
                     f"{key}.target",
                     target,
-                    "a ground place with a radio that feels weather" + nearest(target, ground),
+                    "a place with a radio that feels weather" + nearest(target, ground),
                 )
             if (deviation.attenuation_db is None) == (deviation.rain_rate_mm_h is None):
                 given = "missing" if deviation.attenuation_db is None else deviation.attenuation_db
@@ -219,7 +223,7 @@ def _rain_targets(scenario: Scenario) -> Mapping[str, object]:
     return {
         name: None
         for name, table in {**scenario.document.places, **scenario.places}.items()
-        if table.kind == "ground"
+        if table.kind != "satellite"
         and (table.radio in wet or any(place in linked for place in scenario.places_called(name)))
     }
 

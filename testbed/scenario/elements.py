@@ -56,9 +56,10 @@ def names(text: str, form: str) -> frozenset[str]:
 
 def satellite_names(constellation: Constellation) -> frozenset[str]:
     """Names of all satellites, generated or of the element text."""
+    found = [satellite.name for satellite in constellation.geostationary]
     if constellation.elements_text:
-        return names(constellation.elements_text, constellation.elements_format)
-    found = [
+        found += names(constellation.elements_text, constellation.elements_format)
+    found += [
         f"{shell.name}-{plane:02d}-{slot:02d}"
         for shell in constellation.shells
         for plane in range(1, shell.planes + 1)

@@ -16,7 +16,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from testbed.scenario import checks, elements
+from testbed.scenario import checks, elements, radio_presets
 from testbed.scenario.document import Document
 from testbed.scenario.messages import Origin, ScenarioError, is_file, nearest, sentence
 from testbed.scenario.scenario import Scenario
@@ -55,6 +55,7 @@ def load(
             _put(document, ["run", key], value, option)
             origin.note(f"run.{key}", option)
     _resolve_elements(document, path, origin)
+    radio_presets.apply(document, origin)
     try:
         checked = Document.model_validate(document)
     except ValidationError as error:
@@ -170,7 +171,7 @@ def _resolve_elements(document: dict[str, Any], path: Path, origin: Origin) -> N
         # On the command line the path is relative to where the command runs, and the file takes the
         # place of whatever source the scenario has.
         base = Path()
-        for source in ("shells", "over_region", "elements_text", "elements_format"):
+        for source in ("shells", "geostationary", "over_region", "elements_text", "elements_format"):
             constellation.pop(source, None)
     text, form = elements.read(base / given, f"{origin.of(key)}: {key}")
     constellation.update(elements="", elements_text=text, elements_format=form)

@@ -12,6 +12,7 @@ import msgspec
 
 from emulator import spec
 from testbed.scenario.node_tables import EdgeNode, Node
+from testbed.scenario.radio_tables import Radio
 
 if TYPE_CHECKING:
     from testbed.scenario.scenario import Scenario
@@ -26,14 +27,24 @@ def world_spec(scenario: Scenario) -> spec.WorldSpec:
         epoch_s=document.run.epoch_s,
         places=tuple(_place(name, table) for name, table in scenario.places.items()),
         constellation=_constellation(scenario),
-        radios=tuple(
-            spec.RadioSpec(name=name, **radio.model_dump()) for name, radio in document.radios.items()
-        ),
+        radios=tuple(_radio(name, table) for name, table in document.radios.items()),
         links=tuple(
             spec.FixedLink(**{**document.links[index].model_dump(), "a": a, "b": b})
             for a, b, index in scenario.link_pairs()
         ),
-        access=spec.AccessSpec(**document.access.model_dump()),
+        access=spec.AccessSpec(
+            **{**document.access.model_dump(), "layers": tuple(document.access.layers)},
+        ),
+    )
+
+
+def _radio(name: str, table: Radio) -> spec.RadioSpec:
+    values = table.model_dump(exclude={"preset", "place_antenna", "far_antenna"})
+    return spec.RadioSpec(
+        name=name,
+        place_antenna=spec.Antenna(**table.place_antenna.model_dump()),
+        far_antenna=spec.Antenna(**table.far_antenna.model_dump()),
+        **values,
     )
 
 
@@ -48,6 +59,8 @@ def _place(name: str, table: Any) -> spec.Place:
         radio=table.radio,
         access=table.access,
         min_elevation_deg=table.min_elevation_deg,
+        max_links=table.max_links,
+        max_range_km=table.max_range_km,
         waypoints=tuple(spec.Waypoint(**point.model_dump()) for point in table.waypoints),
     )
 
@@ -62,9 +75,14 @@ def _constellation(scenario: Scenario) -> spec.ConstellationSpec:
     return spec.ConstellationSpec(
         elements=c.elements_text,
         elements_format=c.elements_format,
+        elements_choice=c.elements_choice,
+        geostationary=tuple(spec.Geostationary(**satellite.model_dump()) for satellite in c.geostationary),
         shells=tuple(spec.CircularShell(**shell.model_dump()) for shell in c.shells),
         over_region=region,
         isl=c.isl,
+        isl_neighbours=c.isl_neighbours,
+        isl_max_range_km=c.isl_max_range_km,
+        interlayer=c.interlayer,
         isl_rate_mbps=c.isl_rate_mbps,
         isl_processing_ms=c.isl_processing_ms,
         isl_queue_packets=c.isl_queue_packets,

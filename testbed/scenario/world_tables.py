@@ -27,6 +27,16 @@ class Shell(Table):
     name: Name = Field(default="sat", description="satellites are called NAME-PLANE-SLOT, such as sat-01-01")
 
 
+class GeostationaryTable(Table):
+    """A satellite that stands over the equator."""
+
+    name: Name = Field(description="name of the satellite")
+    longitude_deg: LongitudeDeg = Field(description="where it stands")
+    inclination_deg: float = Field(
+        default=0.0, ge=0, le=30, description="more than 0: it draws a figure of eight a day"
+    )
+
+
 class OverRegionTable(Table):
     """Satellites that stand over a square region at a stated moment."""
 
@@ -48,7 +58,7 @@ class OverRegionTable(Table):
 
 
 class Constellation(Table):
-    """Where the satellites come from (exactly one source) and how they are joined."""
+    """Where the satellites come from (one source or several) and how they are joined."""
 
     elements: str = Field(
         default="", description="path of a TLE or OMM file (optionally gzip), relative to the scenario file"
@@ -60,12 +70,26 @@ class Constellation(Table):
     elements_format: Literal["", "tle", "omm-json", "omm-xml", "omm-csv"] = Field(
         default="", description="format of `elements_text`"
     )
+    elements_choice: Literal["published", "nearest"] = Field(
+        default="published",
+        description="of several sets of a satellite: the newest before the start, or the nearest in time",
+    )
     shells: list[Shell] = Field(default=[], description="Walker shells")
+    geostationary: list[GeostationaryTable] = Field(default=[], description="satellites over the equator")
     over_region: OverRegionTable | None = Field(
         default=None, description="satellites over a region at a stated moment"
     )
-    isl: Literal["none", "plus-grid"] = Field(
-        default="none", description="inter-satellite links: none, or to the four neighbours of a shell"
+    isl: Literal["none", "plus-grid", "nearest"] = Field(
+        default="none",
+        description="inter-satellite links: none; ahead, behind and to both next planes; to the nearest",
+    )
+    isl_neighbours: int = Field(default=4, ge=1, le=16, description="links a satellite has with nearest")
+    isl_max_range_km: float = Field(
+        default=5000.0, gt=0, le=100_000, description="how far an inter-satellite link reaches"
+    )
+    interlayer: Literal["none", "nearest"] = Field(
+        default="none",
+        description="a link from each satellite to the nearest of the next layer: LEO, MEO, GEO",
     )
     isl_rate_mbps: float = Field(
         default=1000.0, ge=1e-4, le=1e6, description="rate of an inter-satellite link"
@@ -76,43 +100,6 @@ class Constellation(Table):
     isl_queue_packets: int = Field(
         default=2000, ge=1, le=100_000, description="queue of an inter-satellite link"
     )
-
-
-class Radio(Table):
-    """A radio interface; up is away from the place that owns it, down is towards that place."""
-
-    modcods: Literal["dvb-s2x", "lora"] = Field(
-        default="dvb-s2x", description="table of modulations and codings"
-    )
-    up_frequency_ghz: float = Field(gt=0.05, le=100, description="carrier, away from the place")
-    down_frequency_ghz: float = Field(gt=0.05, le=100, description="carrier, towards the place")
-    up_bandwidth_mhz: float = Field(ge=0.001, le=5000, description="occupied bandwidth, away from the place")
-    down_bandwidth_mhz: float = Field(ge=0.001, le=5000, description="occupied bandwidth, towards the place")
-    up_eirp_dbw: float = Field(ge=-60, le=100, description="radiated power of the place")
-    down_eirp_dbw: float = Field(ge=-60, le=100, description="radiated power of the far end")
-    up_g_over_t_db_k: float = Field(ge=-60, le=60, description="figure of merit of the far end, receiving")
-    down_g_over_t_db_k: float = Field(ge=-60, le=60, description="figure of merit of the place, receiving")
-    implementation_loss_db: float = Field(
-        default=1.0, ge=0, le=10, description="loss of a real modem over theory"
-    )
-    margin_db: float = Field(
-        default=1.0, ge=0, le=20, description="kept by adaptive coding over the threshold"
-    )
-    hysteresis_db: float = Field(
-        default=0.5, ge=0, le=10, description="extra margin before a faster ModCod is taken"
-    )
-    processing_ms: float = Field(
-        default=2.0, ge=0, le=1000, description="framing, coding and scheduling, per hop"
-    )
-    jitter_ms: float = Field(
-        default=0.05, ge=0, le=1000, description="mean of the exponential per-packet jitter"
-    )
-    loss: float = Field(default=0.0, ge=0, lt=1, description="packet loss that remains at any signal level")
-    queue_packets: int = Field(
-        default=500, ge=1, le=100_000, description="packets a queue holds, each direction"
-    )
-    queue_kbytes: float = Field(default=500.0, gt=0, le=1e6, description="kilobytes (1000 B) a queue holds")
-    weather: bool = Field(default=True, description="gases and rain attenuate this radio")
 
 
 class WaypointTable(Table):
@@ -136,21 +123,27 @@ class Spread(Table):
 class PlaceTable(Table):
     """Where nodes stand: on the ground, in the air, or on a satellite."""
 
-    kind: Literal["ground", "aerial", "satellite"] = Field(default="ground", description="what the place is")
-    latitude_deg: LatitudeDeg | None = Field(
-        default=None, description="north positive; ground and aerial places"
+    kind: Literal["ground", "ship", "aerial", "satellite"] = Field(
+        default="ground", description="what the place is; aerial: UAV, aircraft, high-altitude platform"
     )
-    longitude_deg: LongitudeDeg | None = Field(
-        default=None, description="east positive; ground and aerial places"
-    )
+    latitude_deg: LatitudeDeg | None = Field(default=None, description="north positive; not on a satellite")
+    longitude_deg: LongitudeDeg | None = Field(default=None, description="east positive; not on a satellite")
     altitude_m: float = Field(default=0.0, ge=-500, le=60_000, description="height over the ellipsoid")
     satellite: str = Field(default="", description="name of the satellite a satellite place is on")
     radio: str = Field(default="", description="radio used towards satellites; empty: none")
-    access: Literal["terminal", "gateway", "none"] = Field(
-        default="none", description="terminal: chooses one satellite; gateway: feeds every satellite in use"
+    access: Literal["terminal", "gateway", "station", "none"] = Field(
+        default="none",
+        description="terminal: chooses one satellite or station; gateway: feeds every satellite in use; "
+        "station: serves terminals (base station, high-altitude platform, relay)",
     )
     min_elevation_deg: float = Field(default=10.0, ge=0, lt=90, description="satellites below are not used")
-    waypoints: list[WaypointTable] = Field(default=[], description="track of a moving aerial place")
+    max_links: int = Field(
+        default=0, ge=0, le=100_000, description="satellites of a gateway, terminals of a station; 0: any"
+    )
+    max_range_km: float = Field(
+        default=0.0, ge=0, le=2000, description="how far a station reaches; 0: to the horizon"
+    )
+    waypoints: list[WaypointTable] = Field(default=[], description="track of a moving ship or aerial place")
     spread: Spread | None = Field(default=None, description="scatter places NAME-1 .. NAME-count over a box")
     points: list[Annotated[list[float], Field(min_length=2, max_length=2)]] = Field(
         default=[], description="places NAME-1, NAME-2, ... at these [latitude_deg, longitude_deg]"
@@ -180,11 +173,20 @@ class LinkTable(Table):
 class Access(Table):
     """How terminals choose satellites, and when they may change."""
 
-    policy: Literal["highest-elevation", "longest-visibility"] = Field(
+    policy: Literal["highest-elevation", "longest-visibility", "best-snr", "load-aware"] = Field(
         default="highest-elevation", description="which of the visible satellites is taken"
     )
     hysteresis_deg: float = Field(
         default=5.0, ge=0, le=90, description="how much higher another one must stand"
+    )
+    hysteresis_db: float = Field(
+        default=1.0, ge=0, le=30, description="how much better its SNR must be, with best-snr"
+    )
+    min_dwell_s: float = Field(
+        default=0.0, ge=0, le=3600, description="a satellite that can still be used is kept this long"
+    )
+    layers: list[Literal["station", "leo", "meo", "geo"]] = Field(
+        default=[], description="the first that offers anything is taken; empty: all alike"
     )
     decision_interval_s: float = Field(default=1.0, ge=0.01, le=3600, description="time between decisions")
     decision_offset_s: float = Field(
