@@ -1,7 +1,12 @@
-"""Next hops towards every destination: least delay over the links that are up.
+"""Next hops towards every destination: least delay over the links that are up, kept from epoch to epoch.
 
-Dijkstra's algorithm backwards from each destination, with a binary heap. Equal delays go to the place
-of lower index, so that the same table always gives the same routes.
+For every destination a tree of shortest ways is held. When weights move or links come and go, the delays
+along the old tree are upper bounds; links that offer less are found in one pass and what hangs on them is
+mended with a heap (Dijkstra 1959, started from those bounds). The result is exact: delays are the
+optimum, and of equally short ways the one over the place of lowest index is taken (then the row of lowest
+index), whatever was asked before. So a table has one set of routes, with or without a history.
+
+Nothing here knows what a place is. The compiled parts are in `emulator.topology.trees`.
 """
 
 from __future__ import annotations
@@ -9,92 +14,87 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from emulator.jit import kernel
-
-
-@kernel
-def next_hops(start, rows, source, weight, hosts, places, result):  # type: ignore[no-untyped-def]
-    """Fill `result` [places, hosts] with the row of the first link from each place towards each host.
-
-    `rows[start[v]:start[v + 1]]`: the links that end at place v; `source`, `weight` [n] of each link, the
-    weight infinite when it may not be used. -1: no way, or already there.
-    """
-    links = source.shape[0]
-    distance = np.empty(places, dtype=np.float64)
-    heap_key = np.empty(links + 2, dtype=np.float64)
-    heap_node = np.empty(links + 2, dtype=np.int32)
-    for h in range(hosts.shape[0]):
-        for v in range(places):
-            distance[v] = np.inf
-            result[v, h] = -1
-        distance[hosts[h]] = 0.0
-        heap_key[0] = 0.0
-        heap_node[0] = hosts[h]
-        size = 1
-        while size > 0:
-            key = heap_key[0]
-            node = heap_node[0]
-            size -= 1
-            # sift the last entry down from the root
-            k, n = heap_key[size], heap_node[size]
-            at = 0
-            while True:
-                child = 2 * at + 1
-                if child >= size:
-                    break
-                right = child + 1
-                if right < size and (
-                    heap_key[right] < heap_key[child]
-                    or (heap_key[right] == heap_key[child] and heap_node[right] < heap_node[child])
-                ):
-                    child = right
-                if heap_key[child] < k or (heap_key[child] == k and heap_node[child] < n):
-                    heap_key[at] = heap_key[child]
-                    heap_node[at] = heap_node[child]
-                    at = child
-                else:
-                    break
-            heap_key[at] = k
-            heap_node[at] = n
-            if key > distance[node]:
-                continue  # a shorter way was found after this entry was made
-            for e in range(start[node], start[node + 1]):
-                row = rows[e]
-                through = key + weight[row]
-                other = source[row]
-                if through < distance[other]:
-                    distance[other] = through
-                    result[other, h] = row
-                    at = size
-                    size += 1
-                    while at > 0:
-                        parent = (at - 1) // 2
-                        if heap_key[parent] > through or (
-                            heap_key[parent] == through and heap_node[parent] > other
-                        ):
-                            heap_key[at] = heap_key[parent]
-                            heap_node[at] = heap_node[parent]
-                            at = parent
-                        else:
-                            break
-                    heap_key[at] = through
-                    heap_node[at] = other
+from emulator.errors import WorldError
+from emulator.topology.trees import by_place, carry_over, mend, moved_rows
 
 
 class Routes:
-    """Routes over one set of links; made anew when the set changes, asked at every epoch."""
+    """Routes over one set of links; made anew when the set changes, asked at every epoch.
+
+    `src`, `dst` [n]: ends of each link (row), as place indices; `hosts` [k]: destinations; `places`: how
+    many there are; `before`: the routes over the set of links before, whose trees are taken over.
+    """
 
     def __init__(
-        self, src: NDArray[np.int32], dst: NDArray[np.int32], hosts: NDArray[np.int32], places: int
+        self,
+        src: NDArray[np.int32],
+        dst: NDArray[np.int32],
+        hosts: NDArray[np.int32],
+        places: int,
+        before: Routes | None = None,
     ) -> None:
-        self._source = src
-        self._hosts = hosts
+        for what, index in (("link", src), ("link", dst), ("host", hosts)):
+            if len(index) and not 0 <= index.min() <= index.max() < places:
+                wrong = index.min() if index.min() < 0 else index.max()
+                raise WorldError(f"routes: a {what} names place {wrong}, allowed: 0 to {places - 1}")
+        self._src = np.ascontiguousarray(src, dtype=np.int32)
+        self._dst = np.ascontiguousarray(dst, dtype=np.int32)
+        self._hosts = np.ascontiguousarray(hosts, dtype=np.int32)
         self._places = places
-        self._rows = np.argsort(dst, kind="stable").astype(np.int32)
-        self._start = np.searchsorted(dst[self._rows], np.arange(places + 1)).astype(np.int32)
+        #: rows by the place they leave, and by the place they reach
+        self._out_start, self._out_rows = by_place(self._src, places)
+        self._in_start, self._in_rows = by_place(self._dst, places)
+        shape = (len(self._hosts), places)
+        #: row of the next link by host and place, and the delay from there; -1 and infinite: no way
+        self._tree: NDArray[np.int32] = np.full(shape, -1, dtype=np.int32)
+        self._label: NDArray[np.float64] = np.full(shape, np.inf)
+        if before is not None and before._tree.shape == shape and np.array_equal(before._hosts, hosts):
+            moved = moved_rows(before._src, before._dst, self._out_start, self._out_rows, self._dst)
+            carry_over(before._tree, moved, self._tree)
 
     def next_hops(self, weight: NDArray[np.float64]) -> NDArray[np.int32]:
-        """[places, hosts] row of the next link, -1 for none. `weight` [n]: infinite for links not to use."""
+        """[places, hosts] row of the next link, -1 for none or already there.
+
+        `weight` [n] ns: infinite for links not to use; less than 1 ns counts as 1 ns. Every place that
+        has a way to a host has its next link, so that packets under way when routes change go on.
+        """
+        if len(weight) != len(self._src):
+            raise WorldError(f"routes: {len(weight)} weights are given for {len(self._src)} links")
         result = np.empty((self._places, len(self._hosts)), dtype=np.int32)
-        next_hops(self._start, self._rows, self._source, weight, self._hosts, self._places, result)
+        mend(
+            self._src,
+            self._dst,
+            self._out_start,
+            self._out_rows,
+            self._in_start,
+            self._in_rows,
+            np.ascontiguousarray(weight, dtype=np.float64),
+            self._hosts,
+            self._tree,
+            self._label,
+            result,
+        )
         return result
+
+    def delays_ns(self) -> NDArray[np.float64]:
+        """[places, hosts] sum of the weights on the way to each host at the last `next_hops`; inf: no way."""
+        return self._label.T.copy()
+
+    def path(self, place: int, host: int) -> tuple[list[int], float]:
+        """The places on the way from `place` to `host` (a place index), both included, and its delay in ns.
+
+        An empty list and infinity when there is no way, as before the first `next_hops`. Raises
+        `WorldError` when `host` is not among the hosts or there is no such place.
+        """
+        column = np.flatnonzero(self._hosts == host)
+        if len(column) == 0:
+            raise WorldError(f"routes: place {host} is no destination, allowed: {self._hosts.tolist()}")
+        if not 0 <= place < self._places:
+            raise WorldError(f"routes: there is no place {place}, allowed: 0 to {self._places - 1}")
+        tree, label = self._tree[column[0]], self._label[column[0]]
+        if not np.isfinite(label[place]):
+            return [], float("inf")
+        way = [place]
+        while way[-1] != host:
+            way.append(int(self._dst[tree[way[-1]]]))
+        return way, float(label[place])

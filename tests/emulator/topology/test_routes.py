@@ -1,11 +1,15 @@
-"""Next hops: against scipy's shortest paths, and that links to avoid are avoided."""
+"""Next hops: against scipy's shortest paths, the same with and without a history, and the ways themselves."""
 
 from __future__ import annotations
 
 import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import dijkstra
 
+from emulator.errors import WorldError
 from emulator.topology.routes import Routes
 
 
@@ -63,3 +67,112 @@ def test_without_links_nobody_gets_anywhere() -> None:
     none = np.zeros(0, dtype=np.int32)
     hops = Routes(none, none, np.array([1], dtype=np.int32), 3).next_hops(np.zeros(0))
     assert hops.tolist() == [[-1], [-1], [-1]]
+
+
+def _chain() -> Routes:
+    """0 - 1 - 2 - 3, both ways."""
+    ends = [(0, 1), (1, 2), (2, 3), (1, 0), (2, 1), (3, 2)]
+    src, dst = np.array(ends, dtype=np.int32).T
+    return Routes(src, dst, np.array([3], dtype=np.int32), 4)
+
+
+def test_a_way_is_told_as_places_and_delay() -> None:
+    routes = _chain()
+    routes.next_hops(np.array([10.0, 20.0, 30.0, 1.0, 1.0, 1.0]))
+    assert routes.path(0, 3) == ([0, 1, 2, 3], 60.0)
+    assert routes.path(3, 3) == ([3], 0.0)
+    assert routes.delays_ns()[:, 0].tolist() == [60.0, 50.0, 30.0, 0.0]
+
+
+def test_where_no_way_leads_the_delay_is_infinite() -> None:
+    routes = _chain()
+    routes.next_hops(np.array([10.0, np.inf, 30.0, 1.0, 1.0, 1.0]))
+    assert routes.path(0, 3) == ([], np.inf)
+    assert routes.delays_ns()[:, 0].tolist() == [np.inf, np.inf, 30.0, 0.0]
+
+
+def test_a_weight_that_is_no_number_closes_the_link() -> None:
+    hops = _chain().next_hops(np.array([10.0, np.nan, 30.0, 1.0, 1.0, 1.0]))
+    assert hops[:, 0].tolist() == [-1, -1, 2, -1]
+
+
+def test_links_without_delay_make_no_circle() -> None:
+    src = np.array([0, 1, 0, 1], dtype=np.int32)
+    dst = np.array([1, 0, 2, 2], dtype=np.int32)
+    hops = Routes(src, dst, np.array([2], dtype=np.int32), 3).next_hops(np.zeros(4))
+    assert hops[:, 0].tolist() == [2, 3, -1]
+
+
+def test_what_does_not_fit_is_said_in_a_sentence() -> None:
+    one = np.array([0], dtype=np.int32)
+    with pytest.raises(WorldError, match="a host names place 7, allowed: 0 to 2"):
+        Routes(one, one, np.array([7], dtype=np.int32), 3)
+    with pytest.raises(WorldError, match="a link names place -1, allowed: 0 to 2"):
+        Routes(np.array([-1], dtype=np.int32), one, one, 3)
+    with pytest.raises(WorldError, match="3 weights are given for 6 links"):
+        _chain().next_hops(np.zeros(3))
+    with pytest.raises(WorldError, match=r"place 1 is no destination, allowed: \[3\]"):
+        _chain().path(0, 1)
+    with pytest.raises(WorldError, match="there is no place 4, allowed: 0 to 3"):
+        _chain().path(4, 3)
+
+
+@st.composite
+def _histories(
+    draw: st.DrawFn,
+) -> tuple[int, list[int], list[tuple[list[tuple[int, int]], list[list[float]]]]]:
+    """Places, hosts, and sets of links, each with several weights: few values, so that ties abound."""
+    places = draw(st.integers(2, 9))
+    place = st.integers(0, places - 1)
+    hosts = draw(st.lists(place, min_size=1, max_size=3, unique=True))
+    link = st.tuples(place, place).filter(lambda ends: ends[0] != ends[1])
+    weight = st.sampled_from([1.0, 1.0, 2.0, 3.0, 0.1, np.inf])
+    sets = []
+    for _ in range(draw(st.integers(1, 4))):
+        links = draw(st.lists(link, max_size=30))
+        given = st.lists(weight, min_size=len(links), max_size=len(links))
+        sets.append((links, draw(st.lists(given, min_size=1, max_size=3))))
+    return places, hosts, sets
+
+
+@settings(max_examples=300, deadline=None)
+@given(_histories())
+def test_routes_do_not_depend_on_what_was_asked_before(
+    history: tuple[int, list[int], list[tuple[list[tuple[int, int]], list[list[float]]]]],
+) -> None:
+    places, hosts, sets = history
+    towards = np.array(hosts, dtype=np.int32)
+    kept: Routes | None = None
+    for links, weights in sets:
+        ends = np.array(links, dtype=np.int32).reshape(-1, 2)
+        src, dst = ends[:, 0].copy(), ends[:, 1].copy()
+        kept = Routes(src, dst, towards, places, before=kept)
+        for given_now in weights:
+            weight = np.array(given_now)
+            fresh = Routes(src, dst, towards, places)
+            assert np.array_equal(kept.next_hops(weight), fresh.next_hops(weight))
+            assert np.array_equal(kept.delays_ns(), fresh.delays_ns())
+
+
+def test_a_large_net_that_drifts_keeps_its_shortest_ways() -> None:
+    generator = np.random.default_rng(5)
+    side = 30
+    index = np.arange(side * side).reshape(side, side)
+    pairs = np.concatenate(
+        [
+            np.stack([index.ravel(), np.roll(index, 1, axis=0).ravel()], axis=1),
+            np.stack([index.ravel(), np.roll(index, 1, axis=1).ravel()], axis=1),
+        ]
+    )
+    hosts = np.array([0, 17, 444], dtype=np.int32)
+    length = generator.uniform(50.0, 150.0, len(pairs))
+    routes: Routes | None = None
+    for _ in range(6):
+        there = generator.random(len(pairs)) > 0.05
+        length = length + generator.uniform(-5.0, 5.0, len(pairs))
+        ends = np.concatenate([pairs[there], pairs[there][:, ::-1]]).astype(np.int32)
+        weight = np.concatenate([length[there], length[there]])
+        routes = Routes(ends[:, 0], ends[:, 1], hosts, side * side, before=routes)
+        routes.next_hops(weight)
+        graph = coo_matrix((weight, (ends[:, 1], ends[:, 0])), shape=(side * side, side * side)).tocsr()
+        np.testing.assert_allclose(routes.delays_ns().T, dijkstra(graph, indices=hosts), rtol=1e-12)
