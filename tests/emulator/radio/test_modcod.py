@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from emulator.errors import WorldError
-from emulator.radio.modcod import TABLES, ModCodTable, modcod_table
+from emulator.radio.modcod import TABLES, ModCodStack, ModCodTable, modcod_table, packet_error
+
+#: printed in the standard with six digits
+PRINTED = 1e-6
+#: dB, by which the sensitivities of a data sheet are rounded
+ROUNDED_DB = 1.0
+#: bits of a rate of LoRaWAN's regional parameters, which are whole
+WHOLE_BIT_S = 1.0
 
 
 def _select(
@@ -86,5 +97,101 @@ def test_frame_errors_fall_through_the_stated_points(name: str) -> None:
 
 
 def test_an_unknown_table_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(WorldError, match="modcods is 'wifi', allowed: dvb-s2x, lora"):
+    with pytest.raises(
+        WorldError, match="modcods is 'wifi', allowed: dvb-s2x, lora, lr-fhss, nb-iot, nr, nr-64"
+    ):
         modcod_table("wifi")
+
+
+def test_an_snr_that_is_not_a_number_takes_the_most_robust() -> None:
+    assert _select(modcod_table("dvb-s2x"), float("nan"), 20) == 0
+
+
+_BITS_PER_SYMBOL = {"QPSK": 2, "8PSK": 3, "8APSK": 3, "16APSK": 4, "32APSK": 5, "64APSK": 6}
+
+
+def test_dvb_s2x_efficiencies_follow_from_the_frame() -> None:
+    """EN 302 307: (Kbch - 80) bits in 90 + 64,800 / m symbols; BCH of S2's 2/3 and 5/6 takes 160 bits."""
+    table = modcod_table("dvb-s2x")
+    for label, efficiency in zip(table.labels, table.efficiency, strict=True):
+        name, over, under = re.fullmatch(r"(\w+) (\d+)/(\d+)(?:-L)?", label).groups()  # type: ignore[union-attr]
+        rate = int(over) / int(under)
+        parity = 160 if rate in (2 / 3, 5 / 6) and not label.endswith("-L") else 192
+        symbols = 64_800 / _BITS_PER_SYMBOL[name] + 90
+        assert efficiency == pytest.approx((64_800 * rate - parity - 80) / symbols, abs=PRINTED), label
+
+
+def test_lora_sensitivities_are_those_of_the_data_sheet() -> None:
+    """SX1276 data sheet, table 10: band 1, 125 kHz."""
+    table = modcod_table("lora")
+    expected = {"SF12": -137.0, "SF11": -134.0, "SF10": -132.0, "SF9": -129.0, "SF8": -126.0, "SF7": -123.0}
+    for label, sensitivity in zip(table.labels, table.sensitivity_dbm(125e3, 6.0), strict=True):
+        assert sensitivity == pytest.approx(expected[label], abs=1.6 * ROUNDED_DB), label
+
+
+def test_lr_fhss_carries_the_rates_of_lorawan() -> None:
+    table = modcod_table("lr-fhss")
+    assert table.efficiency * 488.28125 == pytest.approx([162.0, 325.0], abs=WHOLE_BIT_S)
+    assert table.sensitivity_dbm(488.28125, 6.0)[0] == pytest.approx(-137.0)
+
+
+def test_nb_iot_stands_at_the_stated_repetitions() -> None:
+    """TS 36.104 table 8.5.1.1.1-1."""
+    table = modcod_table("nb-iot")
+    threshold = dict(zip(table.labels, table.threshold_db, strict=True))
+    assert threshold["BPSK 1/3 x1"] == -1.9
+    assert threshold["BPSK 1/3 x16"] == pytest.approx(-9.2)
+    assert threshold["BPSK 1/3 x64"] == -12.2
+
+
+@pytest.mark.parametrize("name", ["nr", "nr-64qam-low-se"])
+def test_nr_passes_through_the_thresholds_of_the_quality_indicators(name: str) -> None:
+    table = modcod_table(name)
+    threshold = dict(zip(table.labels, table.threshold_db, strict=True))
+    tolerance_db = 0.01  # efficiencies are printed with four digits
+    assert threshold["QPSK 120/1024"] == pytest.approx(-5.147, abs=tolerance_db)
+    assert threshold["QPSK 602/1024"] == pytest.approx(2.699, abs=tolerance_db)
+    assert threshold["64QAM 772/1024"] == pytest.approx(15.888, abs=tolerance_db)
+
+
+def _by_search(table: ModCodTable, snr: float, current: int, margin: float, hysteresis: float) -> int:
+    """The rule, said once more without a kernel."""
+    keeps = [i for i, least in enumerate(table.threshold_db) if least <= snr - margin]
+    keeps_well = [i for i, least in enumerate(table.threshold_db) if least <= snr - margin - hysteresis]
+    fits, fits_well = max(keeps, default=0), max(keeps_well, default=0)
+    return fits if current < 0 or fits <= current else max(current, fits_well)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.floats(-30.0, 30.0), st.integers(0, len(TABLES) - 1), st.integers(-1, 40), st.floats(0.0, 3.0),
+            st.floats(0.0, 3.0),
+        ),
+        max_size=20,
+    )
+)  # fmt: skip
+def test_links_of_different_tables_are_adapted_by_one_call(
+    rows: list[tuple[float, int, int, float, float]],
+) -> None:
+    tables = [modcod_table(name) for name in sorted(TABLES)]
+    stack = ModCodStack(tables)
+    rows = [(snr, k, min(held, len(tables[k].labels) - 1), m, h) for snr, k, held, m, h in rows]
+    snr, margin, hysteresis = (np.array([row[i] for row in rows], dtype=float) for i in (0, 3, 4))
+    number = np.array([row[1] for row in rows], np.int32)
+    current = np.array([row[2] for row in rows], np.int16)
+    chosen = stack.select(snr, number, current, margin, hysteresis)
+    assert chosen.tolist() == [_by_search(tables[k], s, held, m, h) for s, k, held, m, h in rows]
+    error = stack.frame_error(snr, number, chosen)
+    rate = stack.rate_bps(number, chosen, np.full(len(rows), 1e6))
+    for i, (value, k, _, _, _) in enumerate(rows):
+        alone = tables[k].frame_error([value], chosen[i : i + 1])[0]
+        assert error[i] == pytest.approx(alone, rel=1e-12)
+        assert rate[i] == tables[k].efficiency[chosen[i]] * 1e6
+
+
+def test_a_packet_is_lost_with_any_of_its_frames() -> None:
+    assert packet_error(0.1, 2_000, 1_000) == pytest.approx(1.0 - 0.9**2)
+    assert packet_error(0.1, 1, 1_000) == pytest.approx(0.1)
+    assert packet_error(1e-17, 3_000, 1_000) == pytest.approx(3e-17)
+    assert packet_error(1.0, 3_000, 1_000) == 1.0
