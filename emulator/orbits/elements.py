@@ -1,47 +1,53 @@
 """Orbital elements from and to text: TLE (two or three lines) and OMM (JSON, XML, CSV).
 
 Everything becomes a list of (name, satrec), the satrec being the sgp4 package's record, initialised
-with WGS-72 as the element sets assume. A malformed line is an error that names the line; a
-well-formed satellite that SGP4 cannot propagate is left to `usable`, which sets it aside by name.
-Nothing is propagated further here.
+with WGS-72 as the element sets assume. Sets of one satellite (the same catalogue number) carry the same
+name, and other satellites another; which set counts at a moment is `emulator.orbits.history`. A
+malformed line is an error that names the line; a well-formed satellite that SGP4 cannot propagate is
+left to `usable`, which sets it aside by name and reason. Nothing is propagated further here.
 """
 
 from __future__ import annotations
 
 import gzip
-import math
 import zlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from sgp4.api import Satrec
-from sgp4.exporter import export_tle
+import numpy as np
+from sgp4.api import SatrecArray
 
 from emulator.errors import ElementsError
 from emulator.orbits import omm
+from emulator.orbits.tle import parse_tle, tle_text
 
 Element = tuple[str, Any]
+#: name (empty: none given), record, catalogue number (0: none)
+_Parsed = tuple[str, Any, int]
 
 FORMATS = ("tle", "omm-json", "omm-xml", "omm-csv")
 
-#: columns (from zero) of the numbers in the two lines: what, first, end, allowed range
-_LINE_1_NUMBERS = (("epoch year", 18, 20, 0.0, 99.0), ("epoch day", 20, 32, 1.0, 367.0))
-_LINE_2_NUMBERS = (
-    ("inclination", 8, 16, 0.0, 180.0),
-    ("right ascension", 17, 25, 0.0, 360.0),
-    ("argument of perigee", 34, 42, 0.0, 360.0),
-    ("mean anomaly", 43, 51, 0.0, 360.0),
-    ("mean motion", 52, 63, 0.0, 20.0),
-)
+#: what the error codes of SGP4 mean (Vallado et al. 2006, AIAA 2006-6753)
+ERROR_TEXT = {
+    1: "its mean eccentricity leaves 0 to 1",
+    2: "its mean motion falls below zero",
+    3: "its perturbed eccentricity leaves 0 to 1",
+    4: "its semi-latus rectum falls below zero",
+    5: "its elements are below the ground at their epoch",
+    6: "it has decayed: it would be below the ground",
+}
 
 
-def load_elements(path: str | Path) -> list[Element]:
-    """Read an element file, optionally gzip, and detect its format from the content.
+def load_elements(path: str | Path, *more: str | Path) -> list[Element]:
+    """All sets of one or several element files, plain or gzip, each in its own format.
 
     Raises `ElementsError` ("PATH: line 12: ...") for what is malformed or unreadable.
     """
-    return parse_elements(read_text(path), source=str(path))
+    found: list[_Parsed] = []
+    for one in (path, *more):
+        found.extend(_parsed(read_text(one), "", str(one)))
+    return _named(found)
 
 
 def read_text(path: str | Path) -> str:
@@ -72,12 +78,21 @@ def detect_format(text: str) -> str:
 
 
 def parse_elements(text: str, form: str = "", source: str = "") -> list[Element]:
-    """Satellites of a TLE or OMM text, in its order, with unique names.
+    """All sets of a TLE or OMM text, in its order; sets of one satellite have one name.
 
     `form` is one of `FORMATS`; empty: detected. `source` (a path or key) is put in front of errors.
     """
+    return _named(_parsed(text, form, source))
+
+
+def elements_to_text(elements: Iterable[Element]) -> str:
+    """The satellites as three-line elements. A TLE rounds: up to some ten metres at the epoch."""
+    return tle_text(elements)
+
+
+def _parsed(text: str, form: str, source: str) -> list[_Parsed]:
     form = form or detect_format(text)
-    readers: dict[str, Callable[[str], Iterable[Element]]] = {
+    readers: dict[str, Callable[[str], Iterable[_Parsed]]] = {
         "tle": parse_tle,
         "omm-json": omm.parse_json,
         "omm-xml": omm.parse_xml,
@@ -91,121 +106,60 @@ def parse_elements(text: str, form: str = "", source: str = "") -> list[Element]
             raise ElementsError("holds no satellite")
     except ElementsError as error:
         raise ElementsError(f"{source}: {error}" if source else str(error)) from None
-    return _with_unique_names(found)
-
-
-def parse_tle(text: str) -> list[Element]:
-    """Satellites of two- or three-line element sets; blank lines and lines starting with # are skipped.
-
-    What stands behind column 69 is ignored. Raises `ElementsError` ("line N: ...").
-    """
-    found: list[Element] = []
-    name = ""
-    first: tuple[int, str] | None = None
-    for number, raw in enumerate(text.splitlines(), start=1):
-        line = raw.rstrip()
-        if not line or line.startswith("#"):
-            continue
-        if first is None:
-            if line.startswith("1 ") and len(line) > 24:
-                _check_line(number, line, 1, _LINE_1_NUMBERS)
-                first = (number, line[:69])
-            elif line.startswith("2 ") and len(line) >= 60:
-                raise ElementsError(f"line {number}: a line 2 without its line 1 before it")
-            elif name:
-                raise ElementsError(
-                    f"line {number}: expected line 1 of {name!r} (starting with '1 '), got {line[:24]!r}"
-                )
-            else:
-                name = line[2:].strip() if line.startswith("0 ") else line.strip()
-            continue
-        if not line.startswith("2 "):
-            raise ElementsError(f"line {number}: expected line 2 (starting with '2 '), got {line[:24]!r}")
-        _check_line(number, line, 2, _LINE_2_NUMBERS)
-        if not line[26:33].replace(" ", "0").isdigit():
-            raise ElementsError(f"line {number}: eccentricity is {line[26:33]!r}, should be seven digits")
-        if line[2:7] != first[1][2:7]:
-            raise ElementsError(
-                f"line {number}: satellite number is {line[2:7].strip()}, "
-                f"line {first[0]} says {first[1][2:7].strip()}"
-            )
-        satellite = _satrec(first, line[:69])
-        found.append((name or f"NORAD-{satellite.satnum}", satellite))
-        name, first = "", None
-    if first is not None:
-        raise ElementsError(f"line {first[0]}: line 1 without a line 2 after it")
-    if name:
-        raise ElementsError(f"the text ends after the name {name!r}, its two lines are missing")
     return found
 
 
-def _satrec(first: tuple[int, str], second: str) -> Any:
-    try:
-        return Satrec.twoline2rv(first[1], second)
-    except ValueError as error:
-        raise ElementsError(f"line {first[0]}: {str(error).splitlines()[0]}") from None
+def _named(found: list[_Parsed]) -> list[Element]:
+    """One name for all sets of a satellite, that of its newest set; no two satellites share one.
 
-
-def _check_line(
-    number: int, line: str, kind: int, fields: tuple[tuple[str, int, int, float, float], ...]
-) -> None:
-    """Length, checksum and numbers of one line; the checksum counts digits, and 1 for a minus."""
-    if len(line) < 69:
-        raise ElementsError(f"line {number}: line {kind} has {len(line)} characters, should be 69")
-    should_be = sum(int(c) if c.isdigit() else c == "-" for c in line[:68]) % 10
-    if line[68] != str(should_be):
-        raise ElementsError(f"line {number}: checksum is {line[68]}, should be {should_be}")
-    for what, start, end, low, high in fields:
-        try:
-            value = float(line[start:end])
-        except ValueError:
-            raise ElementsError(f"line {number}: {what} is {line[start:end]!r}, should be a number") from None
-        if not low <= value <= high:
-            raise ElementsError(f"line {number}: {what} is {value:g}, allowed: {low:g} to {high:g}")
-
-
-def _with_unique_names(found: list[Element]) -> list[Element]:
-    """A name seen before gets its catalogue number, then a count, so that names identify places."""
-    seen: set[str] = set()
-    result = []
-    for name, satellite in found:
+    A satellite is known by its catalogue number, one without by its name. A name that another satellite
+    has already gets the catalogue number behind it, then a count.
+    """
+    keys = [number or name or index - len(found) for index, (name, _, number) in enumerate(found)]
+    newest: dict[int | str, tuple[float, str, int]] = {}
+    for key, (name, record, number) in zip(keys, found, strict=True):
+        epoch = record.jdsatepoch + record.jdsatepochF
+        if key not in newest or epoch >= newest[key][0]:
+            newest[key] = (epoch, name or f"NORAD-{number}", number)
+    names: dict[int | str, str] = {}
+    taken: set[str] = set()
+    for key, (_, name, number) in newest.items():
         unique, count = name, 1
-        while unique in seen:
-            unique = f"{name} #{satellite.satnum}" if count == 1 else f"{name} #{satellite.satnum}.{count}"
+        while unique in taken:
+            unique = f"{name} #{number}" if count == 1 else f"{name} #{number}.{count}"
             count += 1
-        seen.add(unique)
-        result.append((unique, satellite))
-    return result
-
-
-def elements_to_text(elements: Iterable[Element]) -> str:
-    """The satellites as three-line elements. A TLE rounds: up to some ten metres at the epoch."""
-    lines: list[str] = []
-    for name, satellite in elements:
-        lines.append(name)
-        lines.extend(export_tle(satellite))
-    return "\n".join(lines) + "\n"
+        taken.add(unique)
+        names[key] = unique
+    return [(names[key], record) for key, (_, record, _) in zip(keys, found, strict=True)]
 
 
 def usable(
     elements: list[Element], instants: Iterable[tuple[float, float]]
-) -> tuple[list[Element], list[str]]:
+) -> tuple[list[Element], dict[str, str]]:
     """Part the satellites that SGP4 propagates at all instants from those it does not.
 
-    `instants`: (Julian day, fraction) in UTC. Returns the usable ones and the names of the others.
-    Raises `ElementsError` when none is left.
+    `instants`: (Julian day, fraction) in UTC. Returns the usable ones, and the reason by name of each of
+    the others. Raises `ElementsError` when none is left.
     """
-    times = list(instants)
-    kept, skipped = [], []
-    for name, satellite in elements:
-        states = (satellite.sgp4(day, fraction) for day, fraction in times)
-        if satellite.error or any(error or not math.isfinite(r[0]) for error, r, _ in states):
-            skipped.append(name)
-        else:
-            kept.append((name, satellite))
+    times = np.array(list(instants)).reshape(-1, 2)
+    code = np.array([record.error for _, record in elements], dtype=np.uint8)
+    unreal = np.zeros(len(elements), dtype=bool)
+    if elements and len(times):
+        errors, position, _ = SatrecArray([record for _, record in elements]).sgp4(
+            np.ascontiguousarray(times[:, 0]), np.ascontiguousarray(times[:, 1])
+        )
+        first = np.argmax(errors != 0, axis=1)
+        code = np.where(code != 0, code, errors[np.arange(len(elements)), first])
+        unreal = ~np.isfinite(position).all(axis=(1, 2))
+    bad = (code != 0) | unreal
+    kept = [element for element, out in zip(elements, bad, strict=True) if not out]
     if not kept:
         raise ElementsError(
             f"none of the {len(elements)} satellites can be propagated to the time of the run "
             "(elements decayed, or far from their epoch)"
         )
+    skipped = {
+        elements[i][0]: ERROR_TEXT.get(int(code[i]), "its position is not a number")
+        for i in np.flatnonzero(bad)
+    }
     return kept, skipped

@@ -1,6 +1,7 @@
 """Orbit Mean-Elements Messages (CCSDS 502.0-B) in JSON, XML and CSV, into SGP4 records.
 
-Only the fields SGP4 needs are read; the rest of a message (ranges, users, comments) is passed over.
+Only the fields SGP4 needs are read; the rest of a message (ranges, users, comments) is passed over. What
+is handed on is (name, record, catalogue number), the name empty where none is given.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ _NUMBERS = {
 }
 
 
-def parse_json(text: str) -> Iterator[tuple[str, Any]]:
+def parse_json(text: str) -> Iterator[tuple[str, Any, int]]:
     """Satellites of an OMM JSON array (or one object). Raises `ElementsError` naming the record."""
     try:
         records = json.loads(text)
@@ -46,7 +47,7 @@ def parse_json(text: str) -> Iterator[tuple[str, Any]]:
         yield _satellite(number, record)
 
 
-def parse_csv(text: str) -> Iterator[tuple[str, Any]]:
+def parse_csv(text: str) -> Iterator[tuple[str, Any, int]]:
     """Satellites of an OMM CSV table with a header line. Raises `ElementsError` naming the record."""
     try:
         records = list(csv.DictReader(io.StringIO(text.lstrip())))
@@ -56,7 +57,7 @@ def parse_csv(text: str) -> Iterator[tuple[str, Any]]:
         yield _satellite(number, record)
 
 
-def parse_xml(text: str) -> Iterator[tuple[str, Any]]:
+def parse_xml(text: str) -> Iterator[tuple[str, Any, int]]:
     """Satellites of an OMM or NDM XML document. Raises `ElementsError` naming the record."""
     try:
         root = ElementTree.fromstring(text.strip())
@@ -97,7 +98,7 @@ def _epoch_days(number: int, record: dict[str, Any]) -> float:
     return (epoch - _EPOCH_ZERO).total_seconds() / 86400.0
 
 
-def _satellite(number: int, record: dict[str, Any]) -> tuple[str, Any]:
+def _satellite(number: int, record: dict[str, Any]) -> tuple[str, Any, int]:
     elements = {key: _number(number, record, key, low, high) for key, (low, high) in _NUMBERS.items()}
     bstar = _number(number, record, "BSTAR", -10.0, 10.0)
     catalogue = int(_number(number, {"NORAD_CAT_ID": 0, **record}, "NORAD_CAT_ID", 0, 999_999_999))
@@ -105,7 +106,7 @@ def _satellite(number: int, record: dict[str, Any]) -> tuple[str, Any]:
     satellite.sgp4init(
         WGS72,
         "i",
-        # the record keeps catalogue numbers up to 339999 (Alpha-5); larger ones are kept in the name only
+        # the record keeps catalogue numbers up to 339999 (Alpha-5); larger ones are handed on beside it
         catalogue if catalogue <= 339_999 else 0,
         _epoch_days(number, record),
         bstar,
@@ -118,4 +119,4 @@ def _satellite(number: int, record: dict[str, Any]) -> tuple[str, Any]:
         elements["MEAN_MOTION"] * _REV_PER_DAY,
         math.radians(elements["RA_OF_ASC_NODE"]),
     )
-    return str(record.get("OBJECT_NAME") or f"NORAD-{catalogue}").strip(), satellite
+    return str(record.get("OBJECT_NAME") or "").strip(), satellite, catalogue

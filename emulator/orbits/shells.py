@@ -1,44 +1,62 @@
-"""Satellites on circular orbits from generating parameters: Walker shells, and a set over a region.
+"""Satellites from generating parameters: Walker shells, geostationary ones, and a set over a region.
 
-What is generated is passed through TLE text before use, so that whoever is given the published
-elements (and not the parameters) has the same satellites to the last bit.
+What is generated is written as two-line elements and read from them before use, so that whoever is given
+the published elements (and not the parameters) has the same satellites to the last bit.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Collection, Iterator
+from datetime import datetime
+from itertools import count
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sgp4.api import WGS72, Satrec
+from sgp4.api import Satrec
 
 from emulator.errors import WorldError
 from emulator.geometry import ecef_from_geodetic, enu_axes
-from emulator.orbits.elements import Element, elements_to_text, parse_tle
+from emulator.orbits.elements import Element
 from emulator.orbits.frames import RunClock
-from emulator.spec import CircularShell, ConstellationSpec, OverRegion
-from emulator.units import WGS84_A_M
+from emulator.orbits.tle import circular_lines
+from emulator.spec import CircularShell, ConstellationSpec, Geostationary, OverRegion
+from emulator.units import SECONDS_PER_DAY, WGS84_A_M
 
 #: km3/s2, the constant SGP4 works with (WGS-72)
 _MU = 398600.8
-#: Julian day of 1949 December 31 0h, the zero of SGP4 epochs
-_SGP4_ZERO = 2433281.5
-#: generated satellites are numbered from here, away from small real catalogue numbers
+#: generated satellites are numbered from here, leaving out the numbers of real ones beside them
 _FIRST_NUMBER = 70_001
+_LAST_NUMBER = 339_999
+#: a geostationary satellite's drift is taken out over this time, at instants this far apart, s
+_STAND_S, _STAND_STEP_S = SECONDS_PER_DAY, 3600.0
+_SIDEREAL_PER_DAY = 1.00273790935
+_STAND_ROUNDS = 8
 
 
-def generate(spec: ConstellationSpec, clock: RunClock) -> list[Element]:
-    """Satellites of the shells or of the region, with the run's start as epoch."""
+def generate(spec: ConstellationSpec, clock: RunClock, taken: Collection[int] = ()) -> list[Element]:
+    """Shells, geostationary satellites and those over the region, in this order; epoch is the run's start.
+
+    `taken`: catalogue numbers that are in use already. Raises `WorldError` with one sentence.
+    """
+    numbers = _free_numbers(frozenset(taken))
     found: list[Element] = []
     for shell in spec.shells:
-        found.extend(_walker(shell, clock, _FIRST_NUMBER + len(found)))
+        found.extend(_walker(shell, clock, numbers))
+    for one in spec.geostationary:
+        found.append((one.name, _standing(one, clock, next(numbers))))
     if spec.over_region is not None:
-        found.extend(_over_region(spec.over_region, clock, _FIRST_NUMBER + len(found)))
-    names = [name for name, _ in found]
-    if len(set(names)) != len(names):
-        raise WorldError("constellation: two shells have the same name, give each its own")
-    return parse_tle(elements_to_text(found))
+        found.extend(_over_region(spec.over_region, clock, numbers))
+    return found
+
+
+def _free_numbers(taken: frozenset[int]) -> Iterator[int]:
+    for number in count(_FIRST_NUMBER):
+        if number > _LAST_NUMBER:
+            raise WorldError(f"constellation: too many satellites, catalogue numbers end at {_LAST_NUMBER}")
+        if number not in taken:
+            yield number
 
 
 def _circular(
@@ -46,26 +64,26 @@ def _circular(
 ) -> Any:
     """A record for a circular orbit; angles in rad, `along` from the ascending node at the epoch."""
     semi_major_km = WGS84_A_M / 1e3 + altitude_km
-    satellite = Satrec()
-    satellite.sgp4init(
-        WGS72,
-        "i",
-        number,
-        clock.julian_day - _SGP4_ZERO + clock.day_fraction,
-        0.0,  # no drag: generated satellites keep their height
-        0.0,
-        0.0,
-        0.0,
-        0.0,
-        inclination,
-        along % (2.0 * math.pi),
-        math.sqrt(_MU / semi_major_km**3) * 60.0,
-        node % (2.0 * math.pi),
-    )
-    return satellite
+    per_day = math.sqrt(_MU / semi_major_km**3) * SECONDS_PER_DAY / (2.0 * math.pi)
+    return _record(clock, number, inclination, node, along, per_day)
 
 
-def _walker(shell: CircularShell, clock: RunClock, number: int) -> list[Element]:
+def _record(
+    clock: RunClock, number: int, inclination: float, node: float, along: float, revolutions_per_day: float
+) -> Any:
+    turn = 2.0 * math.pi
+    angles = (inclination, node % turn, along % turn)
+    # no drag: generated satellites keep their height
+    return Satrec.twoline2rv(*circular_lines(number, _epoch(clock), angles, revolutions_per_day))
+
+
+def _epoch(clock: RunClock) -> tuple[int, float]:
+    """Year, and day of the year (from 1) with its fraction, of the run's start."""
+    date = datetime.fromordinal(round(clock.julian_day - 1721424.5))
+    return date.year, date.timetuple().tm_yday + clock.day_fraction
+
+
+def _walker(shell: CircularShell, clock: RunClock, numbers: Iterator[int]) -> list[Element]:
     if shell.planes < 1 or shell.satellites < 1 or shell.satellites % shell.planes:
         raise WorldError(
             f"constellation.shells: {shell.name!r} has {shell.satellites} satellites in {shell.planes} "
@@ -75,27 +93,72 @@ def _walker(shell: CircularShell, clock: RunClock, number: int) -> list[Element]
         raise WorldError(
             f"constellation.shells: {shell.name!r} has pattern {shell.pattern!r}, allowed: delta, star"
         )
+    if not 0.0 < shell.altitude_km < 1e6:
+        raise WorldError(
+            f"constellation.shells: {shell.name!r} has altitude {shell.altitude_km:g} km, "
+            "it must be above 0 and below 1000000"
+        )
+    if not 0.0 <= shell.inclination_deg <= 180.0:
+        raise WorldError(
+            f"constellation.shells: {shell.name!r} has inclination {shell.inclination_deg:g} deg, "
+            "allowed: 0 to 180"
+        )
     spread = 2.0 * math.pi if shell.pattern == "delta" else math.pi
     per_plane = shell.satellites // shell.planes
+    inclination = math.radians(shell.inclination_deg)
     found: list[Element] = []
     for plane in range(shell.planes):
         node = spread * plane / shell.planes
         for slot in range(per_plane):
             along = 2.0 * math.pi * (slot / per_plane + shell.phasing * plane / shell.satellites)
             name = f"{shell.name}-{plane + 1:02d}-{slot + 1:02d}"
-            satellite = _circular(
-                clock,
-                number + len(found),
-                shell.altitude_km,
-                math.radians(shell.inclination_deg),
-                node,
-                along,
-            )
-            found.append((name, satellite))
+            found.append((name, _circular(clock, next(numbers), shell.altitude_km, inclination, node, along)))
     return found
 
 
-def _over_region(region: OverRegion, clock: RunClock, number: int) -> list[Element]:
+def _standing(spec: Geostationary, clock: RunClock, number: int) -> Any:
+    """A satellite whose longitude over the first day is on average what is wanted, and does not drift.
+
+    An inclined one swings around it twice a day, by the figure of eight of its ground track. The mean
+    motion that stands still is not the Earth's rate: SDP4 adds the drift of node and perigee
+    and the pull of Sun, Moon and the Earth's ellipticity. Mean motion and anomaly are corrected by what
+    the satellite does until they are below the digits of a TLE.
+    """
+    if not -180.0 <= spec.longitude_deg <= 360.0:
+        raise WorldError(
+            f"constellation.geostationary: {spec.name!r} has longitude {spec.longitude_deg:g} deg, "
+            "allowed: -180 to 360"
+        )
+    if not 0.0 <= spec.inclination_deg <= 90.0:
+        raise WorldError(
+            f"constellation.geostationary: {spec.name!r} has inclination {spec.inclination_deg:g} deg, "
+            "allowed: 0 to 90"
+        )
+    times = np.arange(0.0, _STAND_S + _STAND_STEP_S / 2.0, _STAND_STEP_S)
+    sidereal = np.asarray(clock.sidereal_rad(times))
+    day, fraction = clock.julian(0.0)
+    days, fractions = np.full(len(times), day), fraction + times / SECONDS_PER_DAY
+    wanted = math.radians(spec.longitude_deg)
+    # the node is put where the satellite passes it at the start
+    node = wanted + float(sidereal[0])
+    along, per_day = 0.0, _SIDEREAL_PER_DAY
+    # what longitude does beside its mean and drift: once a day by eccentricity, twice by inclination
+    turns = 2.0 * math.pi * _SIDEREAL_PER_DAY * times / SECONDS_PER_DAY
+    waves = [np.cos(turns), np.sin(turns), np.cos(2.0 * turns), np.sin(2.0 * turns)]
+    shape = np.stack([np.ones(len(times)), times / _STAND_S, *waves], axis=1)
+    record = None
+    for _ in range(_STAND_ROUNDS):
+        record = _record(clock, number, math.radians(spec.inclination_deg), node, along, per_day)
+        _, position, _ = record.sgp4_array(days, fractions)
+        off = np.unwrap(np.arctan2(position[:, 1], position[:, 0]) - sidereal - wanted)
+        off -= 2.0 * math.pi * round(float(off.mean()) / (2.0 * math.pi))
+        at_start, drift = np.linalg.lstsq(shape, off, rcond=None)[0][:2]
+        along -= float(at_start)
+        per_day -= float(drift) / _STAND_S * SECONDS_PER_DAY / (2.0 * math.pi)
+    return record
+
+
+def _over_region(region: OverRegion, clock: RunClock, numbers: Iterator[int]) -> list[Element]:
     if region.columns < 1 or region.rows < 1:
         raise WorldError("constellation.over_region: columns and rows must be at least 1")
     centre = ecef_from_geodetic(region.latitude_deg, region.longitude_deg, 0.0)
@@ -111,7 +174,7 @@ def _over_region(region: OverRegion, clock: RunClock, number: int) -> list[Eleme
             if distance > 0.0:
                 direction /= np.linalg.norm(direction)
             point = centre / np.linalg.norm(centre) * math.cos(distance) + direction * math.sin(distance)
-            satellite = _standing_over(region, clock, number + len(found), point)
+            satellite = _standing_over(region, clock, next(numbers), point)
             found.append((f"{region.name}-{len(found) + 1}", satellite))
     return found
 

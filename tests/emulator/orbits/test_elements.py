@@ -12,7 +12,7 @@ from xml.sax.saxutils import escape
 
 import numpy as np
 import pytest
-from sgp4.exporter import export_omm
+from sgp4.exporter import export_omm, export_tle
 
 from emulator.errors import ElementsError
 from emulator.orbits.elements import (
@@ -22,6 +22,7 @@ from emulator.orbits.elements import (
     parse_elements,
     usable,
 )
+from emulator.orbits.tle import tle_lines
 from tests.emulator.worlds import shared, starlink_text, verification_text
 
 one_millimetre_km = 1e-6
@@ -112,9 +113,24 @@ def test_gzip_is_unpacked(tmp_path: Path) -> None:
     assert [name for name, _ in load_elements(path)] == [NAME]
 
 
-def test_equal_names_are_told_apart() -> None:
-    names = [name for name, _ in parse_elements(GOOD + GOOD)]
-    assert names == [NAME, f"{NAME} #44714"]
+def test_another_satellite_of_the_same_name_is_told_apart() -> None:
+    other = GOOD.replace("44714", "44715")
+    other = "\n".join(_sealed(line) if line[1:2] == " " else line for line in other.splitlines())
+    assert [name for name, _ in parse_elements(GOOD + other)] == [NAME, f"{NAME} #44715"]
+
+
+def test_sets_of_one_satellite_carry_the_name_of_the_newest() -> None:
+    later = GOOD.replace("25274.25001157", "25275.25001157").replace(NAME, "STARLINK-1008 [-]")
+    later = "\n".join(_sealed(line) if line[1:2] == " " else line for line in later.splitlines())
+    assert [name for name, _ in parse_elements(f"{later}\n{GOOD}")] == ["STARLINK-1008 [-]"] * 2
+
+
+def test_catalogue_numbers_beyond_five_digits_identify_satellites() -> None:
+    alpha_5 = "\n".join(_sealed(line) for line in GOOD.replace("44714", "T0001").splitlines()[1:])
+    assert [name for name, _ in parse_elements(alpha_5)] == ["NORAD-270001"]
+    record = json.loads(_omm_texts()["omm-json"])[0]
+    many = [{**record, "NORAD_CAT_ID": 400_001 + k % 2} for k in range(4)]
+    assert [name for name, _ in parse_elements(json.dumps(many))] == [NAME, f"{NAME} #400002"] * 2
 
 
 def test_elements_written_and_read_again_are_the_same_orbit() -> None:
@@ -160,12 +176,15 @@ def test_an_omm_without_a_key_names_record_and_key() -> None:
 
 def test_satellites_that_cannot_be_propagated_are_set_aside_by_name() -> None:
     # drag this strong brings it down within days
-    sunk = _sealed(GOOD_1[:53] + " 99999+0" + GOOD_1[61:])
-    elements = parse_elements(f"{GOOD}SINKER\n{sunk}\n{GOOD_2}\n")
+    sunk = _sealed("1 44715" + GOOD_1[7:53] + " 99999+0" + GOOD_1[61:])
+    elements = parse_elements(f"{GOOD}SINKER\n{sunk}\n{_sealed('2 44715' + GOOD_2[7:])}\n")
     far = [(2460949.5 + 400.0, 0.0)]
-    assert usable(elements, [(2460949.5, 0.75)])[1] == []
+    assert usable(elements, [(2460949.5, 0.75)])[1] == {}
     kept, skipped = usable(elements[1:] + elements[:1], [(2460949.5 + 60.0, 0.0)])
-    assert ([name for name, _ in kept], skipped) == ([NAME], ["SINKER"])
+    assert ([name for name, _ in kept], skipped) == (
+        [NAME],
+        {"SINKER": "its mean eccentricity leaves 0 to 1"},
+    )
     with pytest.raises(ElementsError, match="none of the 1 satellites can be propagated"):
         usable(elements[1:], far)
 
@@ -186,6 +205,11 @@ def test_published_verification_states_are_met_within_a_millimetre() -> None:
                 worst = max(worst, math.dist(found, expected))
     assert compared > 300
     assert worst < one_millimetre_km
+
+
+def test_what_is_written_is_what_the_reference_writer_writes() -> None:
+    for _, record in parse_elements(starlink_text())[::50] + parse_elements(verification_text()):
+        assert tle_lines(record) == tuple(line[:69] for line in export_tle(record))
 
 
 def test_a_real_file_of_a_whole_constellation_is_read() -> None:
