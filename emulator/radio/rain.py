@@ -107,3 +107,29 @@ def slant_attenuation_db(
         )
     )
     return per_km * rainy_km * vertical
+
+
+def exceeded_attenuation_db(
+    attenuation_001_db: float, percent: float, elevation_deg: float, latitude_deg: float
+) -> float:
+    """Rain attenuation in dB exceeded for a percentage of an average year.
+
+    ITU-R P.618-13 section 2.2.1.1 step 10. `attenuation_001_db` is that exceeded for 0.01 % (steps 2 to
+    9). Stated for 0.001 to 5 %.
+    """
+    if attenuation_001_db <= 0.0:
+        return 0.0
+    sine = math.sin(math.radians(elevation_deg))
+    latitude = abs(latitude_deg)
+    beta = 0.0
+    if percent < 1.0 and latitude < 36.0:
+        beta = -0.005 * (latitude - 36.0)
+        if elevation_deg < 25.0:
+            beta += 1.8 - 4.25 * sine
+    exponent = (
+        0.655
+        + 0.033 * math.log(percent)
+        - 0.045 * math.log(attenuation_001_db)
+        - beta * (1.0 - percent) * sine
+    )
+    return float(attenuation_001_db * (percent / 0.01) ** -exponent)

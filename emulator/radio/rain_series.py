@@ -1,0 +1,236 @@
+"""Rain in time: ITU-R P.1853 synthesis of rain attenuation, one state of rain a place.
+
+The state of a place (`rain_state`) is turned into attenuation by the log-normal fitted to what ITU-R
+P.618 says is exceeded at an elevation and a frequency. All links of a place share the state, so they
+fade together and hold, at any moment, attenuations of equal probability, as P.618 scales frequencies.
+Places are independent of each other. Clouds, scintillation and gases are not part of it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emulator.errors import MissingPackageError, WorldError
+from emulator.jit import kernel
+from emulator.radio.rain import exceeded_attenuation_db, slant_attenuation_db
+from emulator.radio.rain_state import fill_states, place_key
+from emulator.spec import Place
+
+#: ITU-R P.1853-1 section 2.2 step A2
+PERCENTS: Final = (0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0)
+#: P.1853 is stated for 5 to 90 degrees and 4 to 55 GHz; P.838 reaches from 1 to 1000 GHz
+#: knots are even in the root of the zenith angle, as P.618's path reduction goes with that near the zenith;
+#: so many that between them attenuation is within 0.01 dB of the fit
+_KNOTS: Final = 512
+_LOWEST_DEG: Final = 5.0
+_ELEVATIONS = 90.0 - (90.0 - _LOWEST_DEG) * (np.arange(_KNOTS + 1) / _KNOTS) ** 2
+FREQUENCIES_GHZ: Final = (1.0, 1000.0)
+_NORMAL = NormalDist()
+
+
+@dataclass(frozen=True)
+class RainClimate:
+    """What the ITU-R maps say of the rain over a place."""
+
+    #: exceeded for 0.01 % of an average year (P.837)
+    rain_rate_001_mm_h: float
+    #: share of time it rains, % (P.837)
+    rain_probability_percent: float
+    #: mean, above sea level (P.839)
+    rain_height_km: float
+
+
+def rain_climate(place: Place) -> RainClimate:
+    """The climate of rain at a place, from the ITU-R maps through the itur package (takes a second).
+
+    Raises `MissingPackageError` without that package, `WorldError` where the maps give no value.
+    """
+    try:
+        from itur.models import itu837, itu839
+    except ImportError:
+        raise MissingPackageError("rain in time needs the itur package (pip install itur)") from None
+    latitude, longitude = place.latitude_deg, place.longitude_deg
+    values = (
+        float(np.asarray(itu837.rainfall_rate(latitude, longitude, 0.01).value)),
+        float(np.asarray(itu837.rainfall_probability(latitude, longitude).value)),
+        float(np.asarray(itu839.rain_height(latitude, longitude).value)),
+    )
+    if not all(math.isfinite(value) for value in values):
+        raise WorldError(
+            f"the ITU-R maps give no rain for place {place.id} at latitude {latitude:g}, longitude "
+            f"{longitude:g} deg; latitudes from -90 to 90 and longitudes from -180 to 180 are allowed"
+        )
+    return RainClimate(*values)
+
+
+@dataclass(frozen=True)
+class RainFit:
+    """The log-normal of a path: attenuation = exp(m + sigma x) - offset, not below 0, x the rain state."""
+
+    m: float
+    sigma: float
+    offset_db: float
+
+    def attenuation_db(self, state: float) -> float:
+        """Attenuation in dB at a rain state."""
+        return max(0.0, math.exp(self.m + self.sigma * state) - self.offset_db)
+
+    def exceeded_db(self, percent: float) -> float:
+        """Attenuation in dB that the series exceeds for a percentage of the time, in closed form."""
+        return self.attenuation_db(_NORMAL.inv_cdf(1.0 - percent / 100.0))
+
+
+#: of a path that is never rained on
+DRY: Final = RainFit(-math.inf, 1.0, 0.0)
+
+
+def rain_fit(
+    climate: RainClimate,
+    place: Place,
+    frequency_ghz: float,
+    elevation_deg: float,
+    polarization_deg: float = 45.0,
+) -> RainFit:
+    """Steps A and C of ITU-R P.1853-1 section 2.2: the log-normal fitted to P.618, and its offset.
+
+    The fit is over the percentages of `PERCENTS` below the probability of rain; `DRY` with fewer than two.
+    """
+    worst_db = slant_attenuation_db(
+        climate.rain_rate_001_mm_h,
+        frequency_ghz,
+        elevation_deg,
+        place.latitude_deg,
+        climate.rain_height_km,
+        place.altitude_m / 1e3,
+        polarization_deg,
+    )
+    percents = [p for p in PERCENTS if p < climate.rain_probability_percent]
+    if worst_db <= 0.0 or len(percents) < 2:
+        return DRY
+    quantiles = [_NORMAL.inv_cdf(1.0 - p / 100.0) for p in percents]
+    logs = [
+        math.log(exceeded_attenuation_db(worst_db, p, elevation_deg, place.latitude_deg)) for p in percents
+    ]
+    mean_q, mean_log = sum(quantiles) / len(percents), sum(logs) / len(percents)
+    spread = sum((q - mean_q) ** 2 for q in quantiles)
+    sigma = sum((q - mean_q) * (a - mean_log) for q, a in zip(quantiles, logs, strict=True)) / spread
+    m = mean_log - sigma * mean_q
+    onset = _NORMAL.inv_cdf(1.0 - climate.rain_probability_percent / 100.0)
+    return RainFit(m, sigma, math.exp(m + sigma * onset))
+
+
+@kernel
+def _attenuation(state: float, elevation_deg: float, fits: Any) -> float:
+    """Attenuation in dB at a rain state, from fits [knots, (m, sigma, offset)] by elevation."""
+    zenith_deg = 90.0 - min(max(elevation_deg, _LOWEST_DEG), 90.0)
+    at = math.sqrt(zenith_deg / (90.0 - _LOWEST_DEG)) * _KNOTS
+    low = min(int(at), fits.shape[0] - 2)
+    share = at - low
+    m = fits[low, 0] + share * (fits[low + 1, 0] - fits[low, 0])
+    sigma = fits[low, 1] + share * (fits[low + 1, 1] - fits[low, 1])
+    offset = fits[low, 2] + share * (fits[low + 1, 2] - fits[low, 2])
+    return float(max(0.0, math.exp(m + sigma * state) - offset))
+
+
+class RainSeries:
+    """Synthetic rain over places from a seed, asked at any time in any order; `attenuation_db` is its core.
+
+    The same seed and name of a place always meet the same rain. A place that moves has the climate of
+    where it starts. Circular polarization unless told otherwise.
+    """
+
+    def __init__(
+        self,
+        places: Sequence[Place],
+        seed: int,
+        *,
+        polarization_deg: float = 45.0,
+        climates: Mapping[str, RainClimate] | None = None,
+    ) -> None:
+        """Look up the climate of each place, unless `climates` has it by place id."""
+        given = climates or {}
+        self._places = {place.id: place for place in places}
+        self._climates = {place.id: given.get(place.id) or rain_climate(place) for place in places}
+        self._keys = {place.id: np.uint64(place_key(seed, place.id)) for place in places}
+        self._polarization_deg = polarization_deg
+        self._fits: dict[tuple[str, float], NDArray[np.float64]] = {}
+        self._now: dict[str, tuple[float, float]] = {}
+        self._one = np.zeros(1)
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """Ids of the places that have rain."""
+        return tuple(self._places)
+
+    def attenuation_db(self, place: str, t_s: float, elevation_deg: float, frequency_ghz: float) -> float:
+        """Rain attenuation in dB of a path from a place id at time `t_s`; below 5 degrees that at 5.
+
+        0 at a place the series does not have. Raises `WorldError` for a frequency outside 1 to 1000 GHz.
+        """
+        if place not in self._places:
+            return 0.0
+        fits = self._fits.get((place, frequency_ghz))
+        if fits is None:
+            fits = self._make_fits(place, frequency_ghz)
+        return float(_attenuation(self.state(place, t_s), float(elevation_deg), fits))
+
+    def prepare(self, frequencies_ghz: Sequence[float]) -> None:
+        """Make the tables of every place for these frequencies now (7 ms each), not when first asked."""
+        for place in self._places:
+            for frequency in frequencies_ghz:
+                if (place, frequency) not in self._fits:
+                    self._make_fits(place, frequency)
+
+    def state(self, place: str, t_s: float) -> float:
+        """The rain state of a place: standard normal, rain above the quantile of its probability."""
+        moment, state = self._now.get(place, (math.nan, 0.0))
+        if moment != t_s:
+            fill_states(self._keys[place], float(t_s), 1.0, self._one)
+            state = float(self._one[0])
+            self._now[place] = (t_s, state)
+        return state
+
+    def series_db(
+        self,
+        place: str,
+        start_s: float,
+        step_s: float,
+        count: int,
+        elevation_deg: float,
+        frequency_ghz: float,
+    ) -> NDArray[np.float64]:
+        """Rain attenuation in dB [count] at start_s, start_s + step_s, ... of a path from a place id."""
+        states = np.empty(count)
+        fill_states(self._keys[place], float(start_s), float(step_s), states)
+        fit = self.fit(place, frequency_ghz, elevation_deg)
+        return np.maximum(0.0, np.exp(fit.m + fit.sigma * states) - fit.offset_db)
+
+    def fit(self, place: str, frequency_ghz: float, elevation_deg: float) -> RainFit:
+        """The log-normal of a path from a place id."""
+        _check_frequency(frequency_ghz)
+        elevation = min(max(elevation_deg, _LOWEST_DEG), 90.0)
+        return rain_fit(
+            self._climates[place], self._places[place], frequency_ghz, elevation, self._polarization_deg
+        )
+
+    def _make_fits(self, place: str, frequency_ghz: float) -> NDArray[np.float64]:
+        fits = [self.fit(place, frequency_ghz, float(elevation)) for elevation in _ELEVATIONS]
+        # a finite stand-in, so that nothing is interpolated between infinities
+        rows = [(max(fit.m, -1e3), fit.sigma, fit.offset_db) for fit in fits]
+        made = self._fits[place, frequency_ghz] = np.array(rows)
+        return made
+
+
+def _check_frequency(frequency_ghz: float) -> None:
+    low, high = FREQUENCIES_GHZ
+    if not low <= frequency_ghz <= high:
+        raise WorldError(
+            f"frequency of rain attenuation is {frequency_ghz:g} GHz, but must be from {low:g} to {high:g}"
+        )
