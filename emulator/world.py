@@ -162,13 +162,15 @@ class World:
         choice = self._access.choice
         first = self.first_satellite
         rows: list[tuple[int, int, int, int, int]] = []
-        for place, satellite in choice.serving.items():
-            if satellite >= 0:
-                up = self._profiles.of_radio(self.spec.places[place].radio)
-                rows.append((ACCESS, place, first + satellite, up, up + 1))
+        for place, provider in choice.serving.items():
+            if provider >= 0:
+                # a station serves with its own radio, whose up is from the terminal all the same
+                radio = self.spec.places[provider if provider < first else place].radio
+                up = self._profiles.of_radio(radio)
+                rows.append((ACCESS, place, provider, up, up + 1))
         for place, satellite in choice.feeders:
             up = self._profiles.of_radio(self.spec.places[place].radio)
-            rows.append((FEEDER, place, first + satellite, up, up + 1))
+            rows.append((FEEDER, place, satellite, up, up + 1))
         sky = Pairs.of(rows)
         self._sky_pairs = sky
         self._least_deg = np.array([self.spec.places[p].min_elevation_deg for p in sky.a], dtype=np.float64)
@@ -177,8 +179,8 @@ class World:
         satellites = np.unique(ends[ends >= first]) - first
         self._used = satellites.astype(np.int32)
         self._serving = {
-            self.spec.places[place].id: self.satellites[satellite] if satellite >= 0 else ""
-            for place, satellite in choice.serving.items()
+            self.spec.places[place].id: self.places[provider] if provider >= 0 else ""
+            for place, provider in choice.serving.items()
         }
         self._alive = np.zeros(0, dtype=bool)
 
