@@ -1,20 +1,21 @@
-"""The plus grid: its neighbours, its seam, and elements that have none."""
+"""The plus grid of regular shells: its neighbours, its seam; nearest links; links between layers."""
 
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from emulator.errors import WorldError
-from emulator.orbits.elements import parse_elements
 from emulator.orbits.ephemeris import Ephemeris
 from emulator.orbits.frames import RunClock
 from emulator.orbits.shells import generate
 from emulator.spec import CircularShell, ConstellationSpec
-from emulator.topology.isl import plus_grid
-from tests.emulator.worlds import REGION, SHELL, starlink_text
+from emulator.topology.isl import REMADE_EVERY_S, Isl, plus_grid
+from tests.emulator.worlds import REGION, SHELL
 
 CLOCK = RunClock("2025-10-01T12:00:00Z")
 
@@ -63,8 +64,113 @@ def test_small_shells_name_no_pair_twice() -> None:
         assert all(a != b for a, b in pairs.tolist())
 
 
-def test_elements_that_are_no_regular_shell_are_refused() -> None:
-    with pytest.raises(WorldError, match='only isl = "none" is available'):
-        plus_grid(parse_elements(starlink_text()))
-    with pytest.raises(WorldError, match="needs planes all around the Earth, these 2"):
-        plus_grid(generate(REGION, CLOCK))
+def test_over_a_region_satellites_get_what_is_within_range() -> None:
+    elements = generate(REGION, CLOCK)
+    wide = Isl(replace(REGION, isl="plus-grid"), elements, Ephemeris([r for _, r in elements], CLOCK))
+    wide.advance(0.0)
+    assert len(wide.pairs) == 6
+    narrow = replace(REGION, isl="plus-grid", isl_max_range_km=100.0)
+    assert len(_links(narrow).pairs) == 0
+
+
+def _links(spec: ConstellationSpec) -> Isl:
+    """The links of a constellation at the start."""
+    elements = generate(spec, CLOCK)
+    isl = Isl(spec, elements, Ephemeris([record for _, record in elements], CLOCK))
+    isl.advance(0.0)
+    return isl
+
+
+def test_regular_shells_keep_their_grid_for_the_run() -> None:
+    spec = replace(SHELL, isl="plus-grid")
+    isl = _links(spec)
+    assert np.array_equal(isl.pairs, plus_grid(generate(SHELL, CLOCK)))
+    assert not isl.advance(3600.0)
+
+
+def test_shells_beside_other_satellites_keep_their_grid() -> None:
+    shell = CircularShell(1200.0, 60.0, 48, 6, 1)
+    both = generate(ConstellationSpec(shells=(shell,)), CLOCK) + generate(REGION, CLOCK)
+    alone = plus_grid(both[:48])
+    together = plus_grid(both)
+    assert np.array_equal(together[together.max(axis=1) < 48], alone)
+
+
+def test_nearest_gives_no_satellite_more_links_than_it_may_have() -> None:
+    isl = _links(replace(SHELL, isl="nearest", isl_neighbours=3))
+    degrees = np.bincount(isl.pairs.ravel(), minlength=1584)
+    assert degrees.max() == 3
+    assert (degrees == 3).mean() > 0.99
+
+
+def test_links_stay_between_the_instants_at_which_they_are_made() -> None:
+    isl = _links(replace(SHELL, isl="nearest"))
+    before = isl.pairs
+    assert not isl.advance(REMADE_EVERY_S - 0.1)
+    assert isl.pairs is before
+
+
+def test_links_in_range_and_clear_are_kept() -> None:
+    spec = replace(SHELL, isl="nearest", isl_max_range_km=1500.0)
+    elements = generate(spec, CLOCK)
+    ephemeris = Ephemeris([record for _, record in elements], CLOCK)
+    isl = Isl(spec, elements, ephemeris)
+    isl.advance(0.0)
+    before = isl.pairs
+    assert isl.advance(4 * REMADE_EVERY_S)
+    position = ephemeris.positions(4 * REMADE_EVERY_S)
+    length = np.linalg.norm(position[isl.pairs[:, 0]] - position[isl.pairs[:, 1]], axis=1)
+    assert length.max() <= 1500e3
+    always = np.ones(len(before), dtype=bool)
+    for k in range(1, 5):
+        at = ephemeris.positions(k * REMADE_EVERY_S)
+        always &= np.linalg.norm(at[before[:, 0]] - at[before[:, 1]], axis=1) <= 1500e3
+    assert 0 < always.sum() < len(before)
+    assert set(map(tuple, before[always].tolist())) <= set(map(tuple, isl.pairs.tolist()))
+
+
+@pytest.mark.parametrize("isl", ["nearest", "plus-grid"])
+def test_callers_at_any_times_see_the_same_links(isl: str) -> None:
+    shells = (CircularShell(550.0, 53.0, 90, 9, 1, name="a"), CircularShell(900.0, 80.0, 7, 7, name="b"))
+    spec = ConstellationSpec(shells=shells, isl=isl, interlayer="nearest")
+    often, once = _links(spec), _links(spec)
+    for k in range(1, 300):
+        often.advance(k * 1.1)
+    once.advance(299 * 1.1)
+    assert np.array_equal(often.pairs, once.pairs)
+
+
+def test_satellites_of_a_layer_link_to_the_next_layer_there_is() -> None:
+    shells = (
+        CircularShell(550.0, 53.0, 40, 4, name="low"),
+        CircularShell(8000.0, 50.0, 20, 4, name="middle"),
+        CircularShell(35786.0, 0.1, 8, 1, name="high"),
+    )
+    isl = _links(ConstellationSpec(shells=shells, interlayer="nearest"))
+    layer = np.repeat([0, 1, 2], [40, 20, 8])
+    assert {(int(layer[a]), int(layer[b])) for a, b in isl.pairs} == {(0, 1), (1, 2)}
+    two = _links(ConstellationSpec(shells=(shells[0], shells[2]), interlayer="nearest"))
+    assert len(two.pairs) == 40
+    assert np.bincount(two.pairs[:, 0], minlength=40).tolist() == [1] * 40
+    assert len(_links(ConstellationSpec(shells=shells[:1], interlayer="nearest")).pairs) == 0
+
+
+def test_without_satellites_there_are_no_links() -> None:
+    isl = Isl(ConstellationSpec(isl="nearest", interlayer="nearest"), [], Ephemeris([], CLOCK))
+    assert not isl.advance(100.0)
+    assert isl.pairs.shape == (0, 2)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ({"isl": "ring"}, "constellation.isl is 'ring', allowed: none, plus-grid, nearest"),
+        ({"interlayer": "all"}, "constellation.interlayer is 'all', allowed: none, nearest"),
+        ({"isl": "nearest", "isl_neighbours": 0}, "isl_neighbours is 0, it must be at least 1"),
+        ({"isl": "nearest", "isl_max_range_km": 0.0}, "isl_max_range_km is 0, it must be above 0 and finite"),
+        ({"isl": "plus-grid", "isl_max_range_km": float("nan")}, "isl_max_range_km is nan, it must be"),
+    ],
+)
+def test_what_is_not_allowed_is_said_in_a_sentence(wrong: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(WorldError, match=sentence):
+        _links(replace(SHELL, **wrong))
