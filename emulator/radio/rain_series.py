@@ -12,26 +12,22 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emulator.errors import MissingPackageError, WorldError
-from emulator.jit import kernel
 from emulator.radio.rain import exceeded_attenuation_db, slant_attenuation_db
 from emulator.radio.rain_state import fill_states, place_key
 from emulator.spec import Place
 
 #: ITU-R P.1853-1 section 2.2 step A2
 PERCENTS: Final = (0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0)
-#: P.1853 is stated for 5 to 90 degrees and 4 to 55 GHz; P.838 reaches from 1 to 1000 GHz
-#: knots are even in the root of the zenith angle, as P.618's path reduction goes with that near the zenith;
-#: so many that between them attenuation is within 0.01 dB of the fit
-_KNOTS: Final = 512
+#: P.1853 is stated for 5 to 90 degrees and 4 to 55 GHz; P.838, behind it, for 1 to 1000 GHz, and below
+#: that rain hardly attenuates: it counts as at 1 GHz
 _LOWEST_DEG: Final = 5.0
-_ELEVATIONS = 90.0 - (90.0 - _LOWEST_DEG) * (np.arange(_KNOTS + 1) / _KNOTS) ** 2
-FREQUENCIES_GHZ: Final = (1.0, 1000.0)
+HIGHEST_GHZ: Final = 1000.0
 _NORMAL = NormalDist()
 
 
@@ -84,7 +80,7 @@ class RainFit:
 
     def exceeded_db(self, percent: float) -> float:
         """Attenuation in dB that the series exceeds for a percentage of the time, in closed form."""
-        return self.attenuation_db(_NORMAL.inv_cdf(1.0 - percent / 100.0))
+        return self.attenuation_db(_quantile(percent))
 
 
 #: of a path that is never rained on
@@ -114,7 +110,7 @@ def rain_fit(
     percents = [p for p in PERCENTS if p < climate.rain_probability_percent]
     if worst_db <= 0.0 or len(percents) < 2:
         return DRY
-    quantiles = [_NORMAL.inv_cdf(1.0 - p / 100.0) for p in percents]
+    quantiles = [_quantile(p) for p in percents]
     logs = [
         math.log(exceeded_attenuation_db(worst_db, p, elevation_deg, place.latitude_deg)) for p in percents
     ]
@@ -122,21 +118,8 @@ def rain_fit(
     spread = sum((q - mean_q) ** 2 for q in quantiles)
     sigma = sum((q - mean_q) * (a - mean_log) for q, a in zip(quantiles, logs, strict=True)) / spread
     m = mean_log - sigma * mean_q
-    onset = _NORMAL.inv_cdf(1.0 - climate.rain_probability_percent / 100.0)
+    onset = _quantile(climate.rain_probability_percent)
     return RainFit(m, sigma, math.exp(m + sigma * onset))
-
-
-@kernel
-def _attenuation(state: float, elevation_deg: float, fits: Any) -> float:
-    """Attenuation in dB at a rain state, from fits [knots, (m, sigma, offset)] by elevation."""
-    zenith_deg = 90.0 - min(max(elevation_deg, _LOWEST_DEG), 90.0)
-    at = math.sqrt(zenith_deg / (90.0 - _LOWEST_DEG)) * _KNOTS
-    low = min(int(at), fits.shape[0] - 2)
-    share = at - low
-    m = fits[low, 0] + share * (fits[low + 1, 0] - fits[low, 0])
-    sigma = fits[low, 1] + share * (fits[low + 1, 1] - fits[low, 1])
-    offset = fits[low, 2] + share * (fits[low + 1, 2] - fits[low, 2])
-    return float(max(0.0, math.exp(m + sigma * state) - offset))
 
 
 class RainSeries:
@@ -160,7 +143,9 @@ class RainSeries:
         self._climates = {place.id: given.get(place.id) or rain_climate(place) for place in places}
         self._keys = {place.id: np.uint64(place_key(seed, place.id)) for place in places}
         self._polarization_deg = polarization_deg
-        self._fits: dict[tuple[str, float], NDArray[np.float64]] = {}
+        self._onsets = {
+            place: _quantile(climate.rain_probability_percent) for place, climate in self._climates.items()
+        }
         self._now: dict[str, tuple[float, float]] = {}
         self._one = np.zeros(1)
 
@@ -172,21 +157,17 @@ class RainSeries:
     def attenuation_db(self, place: str, t_s: float, elevation_deg: float, frequency_ghz: float) -> float:
         """Rain attenuation in dB of a path from a place id at time `t_s`; below 5 degrees that at 5.
 
-        0 at a place the series does not have. Raises `WorldError` for a frequency outside 1 to 1000 GHz.
+        0 at a place the series does not have. Raises `WorldError` for a frequency outside
+        0 to 1000 GHz.
         """
         if place not in self._places:
             return 0.0
-        fits = self._fits.get((place, frequency_ghz))
-        if fits is None:
-            fits = self._make_fits(place, frequency_ghz)
-        return float(_attenuation(self.state(place, t_s), float(elevation_deg), fits))
-
-    def prepare(self, frequencies_ghz: Sequence[float]) -> None:
-        """Make the tables of every place for these frequencies now (7 ms each), not when first asked."""
-        for place in self._places:
-            for frequency in frequencies_ghz:
-                if (place, frequency) not in self._fits:
-                    self._make_fits(place, frequency)
+        _check_frequency(frequency_ghz)
+        state = self.state(place, t_s)
+        # most of the time it is dry, and then no fit is needed
+        if state <= self._onsets[place]:
+            return 0.0
+        return self.fit(place, frequency_ghz, elevation_deg).attenuation_db(state)
 
     def state(self, place: str, t_s: float) -> float:
         """The rain state of a place: standard normal, rain above the quantile of its probability."""
@@ -220,17 +201,17 @@ class RainSeries:
             self._climates[place], self._places[place], frequency_ghz, elevation, self._polarization_deg
         )
 
-    def _make_fits(self, place: str, frequency_ghz: float) -> NDArray[np.float64]:
-        fits = [self.fit(place, frequency_ghz, float(elevation)) for elevation in _ELEVATIONS]
-        # a finite stand-in, so that nothing is interpolated between infinities
-        rows = [(max(fit.m, -1e3), fit.sigma, fit.offset_db) for fit in fits]
-        made = self._fits[place, frequency_ghz] = np.array(rows)
-        return made
+
+def _quantile(percent: float) -> float:
+    """The state exceeded for a percentage of the time."""
+    if not 0.0 < percent < 100.0:
+        return math.inf if percent <= 0.0 else -math.inf
+    return _NORMAL.inv_cdf(1.0 - percent / 100.0)
 
 
 def _check_frequency(frequency_ghz: float) -> None:
-    low, high = FREQUENCIES_GHZ
-    if not low <= frequency_ghz <= high:
+    if not 0.0 < frequency_ghz <= HIGHEST_GHZ:
         raise WorldError(
-            f"frequency of rain attenuation is {frequency_ghz:g} GHz, but must be from {low:g} to {high:g}"
+            f"frequency of rain attenuation is {frequency_ghz:g} GHz, but must be more than 0 and at most "
+            f"{HIGHEST_GHZ:g}"
         )

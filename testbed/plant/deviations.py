@@ -1,7 +1,8 @@
 """What is true in the plant and told to nobody: hidden parameters, and deviations in time.
 
 Hidden parameters are drawn once from the run's seed around the published values, so that a twin that
-believes the published ones is honestly wrong. Deviations come and go at their moments.
+believes the published ones is honestly wrong. Deviations come and go at their moments, rain of the
+scenario's weather (`sky`) as it falls.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import numpy as np
 
 from emulator.table import Adjustments
 from nodes.wire import Record
+from testbed.plant.sky import rain_of
 from testbed.scenario import Scenario
 from testbed.scenario.node_tables import (
     Deviation,
@@ -71,12 +73,13 @@ class Truth:
     def __init__(self, scenario: Scenario) -> None:
         self._moments = moments(scenario)
         self._rain = [m for m in self._moments if isinstance(m.deviation, Rain)]
+        self._sky = rain_of(scenario)
         self._scenario = scenario
         self._sites = {place.id: place for place in scenario.world_spec().places} if self._rain else {}
         random = np.random.default_rng([scenario.run.seed, 11])
         plant = scenario.plant
         self.adjustments = Adjustments(
-            attenuation_db=self._attenuation_db if self._rain else None,
+            attenuation_db=self._attenuation_db if self._rain or self._sky else None,
             processing_bias={
                 name: float(np.exp(random.normal(0.0, plant.processing_sigma)))
                 for name in scenario.document.radios
@@ -116,7 +119,7 @@ class Truth:
         return [(a, b)]
 
     def _attenuation_db(self, place: str, t_s: float, elevation_deg: float, frequency_ghz: float) -> float:
-        total = 0.0
+        total = self._sky(place, t_s, elevation_deg, frequency_ghz) if self._sky is not None else 0.0
         for moment in self._rain:
             rain: Any = moment.deviation
             if place not in self._scenario.places_called(rain.target):

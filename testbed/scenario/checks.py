@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from testbed.scenario import clashes
+from testbed.scenario import clashes, weather
 from testbed.scenario import node_tables as n
 from testbed.scenario.elements import satellite_names
 from testbed.scenario.messages import Origin, nearest, shown
@@ -34,6 +34,7 @@ def findings(scenario: Scenario) -> Iterator[Finding]:
     yield from _nodes(scenario)
     yield from clashes.selves(scenario)
     yield from _deviations(scenario)
+    yield from weather.findings(scenario, rain_targets(scenario))
     yield from _store(scenario)
 
 
@@ -191,7 +192,7 @@ def _deviations(scenario: Scenario) -> Iterator[Finding]:
         if deviation.for_ == 0:
             yield f"{key}.for", 0, "more than 0"
         if isinstance(deviation, n.Rain):
-            ground = _rain_targets(scenario)
+            ground = rain_targets(scenario)
             if target not in ground:
                 yield (
                     f"{key}.target",
@@ -212,7 +213,8 @@ def _deviations(scenario: Scenario) -> Iterator[Finding]:
             yield from clashes.link_target(f"{key}.target", target, scenario, satellites)
 
 
-def _rain_targets(scenario: Scenario) -> Mapping[str, object]:
+def rain_targets(scenario: Scenario) -> Mapping[str, object]:
+    """The places rain can reach, and the names of their groups: with a radio that feels weather."""
     wet = {name for name, radio in scenario.document.radios.items() if radio.weather}
     linked = {
         place for place, _, index in scenario.link_pairs() if scenario.document.links[index].radio in wet

@@ -16,6 +16,7 @@ from pydantic_core import PydanticCustomError
 from testbed.scenario.base import Name, Share, Table
 from testbed.scenario.node_tables import Deviation, Node
 from testbed.scenario.radio_tables import Radio
+from testbed.scenario.weather import WeatherTable
 from testbed.scenario.world_tables import Access, Constellation, LinkTable, PlaceTable
 
 #: shortest run: shares of it must still be long enough to hold a deviation
@@ -154,6 +155,9 @@ class Document(Table):
     nodes: dict[Name, Node] = Field(description="the nodes by name")
     compute: Compute = Field(default_factory=Compute, description="what compute roles may take")
     plant: Plant = Field(default_factory=Plant, description="hidden truth")
+    weather: WeatherTable = Field(
+        default_factory=WeatherTable, description="rain that really falls; the twin is not told"
+    )
     deviations: list[Deviation] = Field(default=[], description="what happens that the twin is not told")
     twin: Twin = Field(default_factory=Twin, description="settings of the twin")
     store: Store = Field(default_factory=Store, description="what is kept of a run")
