@@ -14,7 +14,6 @@ import numpy as np
 
 from emulator.table import Adjustments
 from nodes.wire import Record
-from testbed.plant.sky import rain_of
 from testbed.scenario import Scenario
 from testbed.scenario.node_tables import (
     Deviation,
@@ -73,6 +72,9 @@ class Truth:
     def __init__(self, scenario: Scenario) -> None:
         self._moments = moments(scenario)
         self._rain = [m for m in self._moments if isinstance(m.deviation, Rain)]
+        # here, because who only asks for the moments has no use for compiled kernels
+        from testbed.plant.sky import rain_of
+
         self._sky = rain_of(scenario)
         self._scenario = scenario
         self._sites = {place.id: place for place in scenario.world_spec().places} if self._rain else {}
