@@ -52,7 +52,7 @@ EFFICIENCY: Final = 0.6
 FLOOR_DB: Final = -60.0
 #: peak gains of the small antennas, ideal and lossless: their patterns integrated over the sphere
 PEAK_DBI: Final = {"isotropic": 0.0, "dipole": 2.15, "turnstile": 1.76, "qfh": 4.77}
-#: far side lobes of a satellite in low orbit, dBi (ITU-R S.1528 recommends 3, L_F)
+#: far side lobes of a satellite in low orbit, dBi (ITU-R S.1528 recommends 1.3, L_F)
 _S1528_FAR_DBI: Final = 5.0
 _MEAN_EARTH_RADIUS_M: Final = 6_371_000.0
 
@@ -161,7 +161,7 @@ def _dish_db(off_axis_rad: float, diameter_wavelengths: float, peak_dbi: float) 
 
 @kernel
 def _satellite_db(off_axis_rad: float, diameter_wavelengths: float, peak_dbi: float) -> float:
-    """Reference pattern of ITU-R S.1528 recommends 3, low orbit: L_s = -6.75 dB, Y = 1.5 psi_b."""
+    """Reference pattern of ITU-R S.1528 recommends 1.3, low orbit: L_s = -6.75 dB, Y = 1.5 psi_b."""
     half = math.sqrt(1200.0) / diameter_wavelengths
     off = math.degrees(off_axis_rad)
     edge = 1.5 * half
