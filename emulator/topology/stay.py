@@ -47,7 +47,8 @@ def _elevation(place, up, seconds, x, y, z):  # type: ignore[no-untyped-def]
     dy = cosine * y - sine * x - place[1]
     dz = z - place[2]
     rise = up[0] * dx + up[1] * dy + up[2] * dz
-    return math.asin(rise / math.sqrt(dx * dx + dy * dy + dz * dz))
+    across = math.sqrt(max(dx * dx + dy * dy + dz * dz - rise * rise, 0.0))
+    return math.atan2(rise, across)
 
 
 @kernel
