@@ -22,12 +22,22 @@ from emulator.cache import sources
 
 DISABLED: Final = bool(numba.config.DISABLE_JIT)
 
-_compiled: Callable[..., Any] = numba.njit(cache=True, nogil=True, error_model="numpy")
+_OPTIONS: Final[dict[str, Any]] = {"cache": True, "nogil": True, "error_model": "numpy"}
+_compiled: Callable[..., Any] = numba.njit(**_OPTIONS)
+_compiled_inline: Callable[..., Any] = numba.njit(forceinline=True, **_OPTIONS)
 
 
 def kernel(function: Any) -> Any:
     """Decorator of every kernel."""
-    made = _compiled(function)
+    return _stamped(_compiled(function))
+
+
+def inline_kernel(function: Any) -> Any:
+    """Decorator of a kernel that becomes part of each caller, whose loop is only then made of vectors."""
+    return _stamped(_compiled_inline(function))
+
+
+def _stamped(made: Any) -> Any:
     if not DISABLED:
         # Numba looks at a kernel's own file only; but kernels of other files are compiled into it, and
         # would live on in the cache as they were.

@@ -1,9 +1,9 @@
-"""Positions of many satellites at any instant of a run, fast: SGP4 at knots, quintic Hermite between.
+"""Positions and velocities of many satellites at any instant of a run, fast: SGP4 at knots, quintics between.
 
-SGP4 (the sgp4 package) gives positions every `KNOT_S`. Velocity and acceleration at a knot are
-five-point differences of the positions, not SGP4's own velocity: that one is up to 0.5 m/s from being
-the derivative of its position, which would cost centimetres to decimetres between knots. Interpolation
-is done in TEME, where the motion is smooth, and the result is turned with sidereal time.
+SGP4 gives positions every `KNOT_S`. Velocity and acceleration at a knot are five-point differences of the
+positions, not SGP4's own velocity: that one is up to 0.5 m/s from being the derivative of its position,
+which would cost centimetres to decimetres between knots. Between two knots motion is the quintic that meets
+all three at both (Hermite), in TEME, where it is smooth; the result is turned with sidereal time.
 Checked against SGP4 at the same instant: below 1 cm for every orbit of the verification set.
 """
 
@@ -14,61 +14,116 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from sgp4.api import SatrecArray
+from numpy.typing import ArrayLike, NDArray
 
-from emulator.jit import kernel
+from emulator.jit import inline_kernel, kernel
 from emulator.orbits.frames import RunClock
+from emulator.orbits.sgp4 import Propagator
+from emulator.units import EARTH_ROTATION_RAD_S
 
 #: distance of the knots, s. The five-point differences are then good to 1e-4 m/s at 200 km height.
 KNOT_S = 10.0
-#: knots kept; six are needed around an instant, decisions look some further ahead
-_KEPT_KNOTS = 24
+#: knots kept, 24 bytes a satellite each; six are needed around an instant, decisions look some further ahead
+_KEPT_KNOTS = 20
+#: intervals between knots kept, 144 bytes a satellite each
+_KEPT_INTERVALS = 4
+#: rows of an interval's coefficients: powers 0 to 5 of x, then of y, then of z
+_ROWS = 18
 
 
 @kernel
-def hermite(before, after, knot_s, seconds, shift_s, cosine, sine, wanted, out):  # type: ignore[no-untyped-def]
-    """Earth-fixed positions between two knots, quintic Hermite in the inertial frame.
+def fit_quintic(k0, k1, k2, k3, k4, k5, out):  # type: ignore[no-untyped-def]
+    """Coefficients `out` [18, n] of the quintics from knot `k2` to `k3`, in powers of the share of the way.
 
-    `before`, `after` [n, 9]: position m, velocity m/s, acceleration m/s2 at the two knots, `knot_s`
-    apart; `seconds` after the first. `shift_s` [n]: by how much each satellite is ahead of its
-    elements. `cosine`, `sine` of the angle to turn by; `wanted` [m] satellite indices; `out` [m, 3] m.
+    `k0` .. `k5` [3, n]: positions at six knots in a row. Velocity and acceleration at the two in the middle
+    are five-point central differences (Abramowitz and Stegun 1964, table 25.2).
     """
+    for axis in range(3):
+        q0, q1, q2, q3, q4, q5 = k0[axis], k1[axis], k2[axis], k3[axis], k4[axis], k5[axis]
+        c0, c1, c2 = out[6 * axis], out[6 * axis + 1], out[6 * axis + 2]
+        c3, c4, c5 = out[6 * axis + 3], out[6 * axis + 4], out[6 * axis + 5]
+        for i in range(q0.shape[0]):
+            v0 = (8.0 * (q3[i] - q1[i]) - (q4[i] - q0[i])) / 12.0
+            v1 = (8.0 * (q4[i] - q2[i]) - (q5[i] - q1[i])) / 12.0
+            a0 = (16.0 * (q3[i] + q1[i]) - (q4[i] + q0[i]) - 30.0 * q2[i]) / 12.0
+            a1 = (16.0 * (q4[i] + q2[i]) - (q5[i] + q1[i]) - 30.0 * q3[i]) / 12.0
+            way = q3[i] - q2[i]
+            c0[i], c1[i], c2[i] = q2[i], v0, 0.5 * a0
+            c3[i] = 10.0 * way - 6.0 * v0 - 4.0 * v1 - 1.5 * a0 + 0.5 * a1
+            c4[i] = -15.0 * way + 8.0 * v0 + 7.0 * v1 + 1.5 * a0 - a1
+            c5[i] = 6.0 * way - 3.0 * (v0 + v1) - 0.5 * (a0 - a1)
+
+
+@inline_kernel
+def _value(c, row, i, u):  # type: ignore[no-untyped-def]
+    return c[row, i] + u * (
+        c[row + 1, i] + u * (c[row + 2, i] + u * (c[row + 3, i] + u * (c[row + 4, i] + u * c[row + 5, i])))
+    )
+
+
+@inline_kernel
+def _slope(c, row, i, u):  # type: ignore[no-untyped-def]
+    return c[row + 1, i] + u * (
+        2.0 * c[row + 2, i]
+        + u * (3.0 * c[row + 3, i] + u * (4.0 * c[row + 4, i] + u * (5.0 * c[row + 5, i])))
+    )
+
+
+@kernel
+def positions_of_all(c, seconds, shift_s, per_knot, cosine, sine, out):  # type: ignore[no-untyped-def]
+    """Earth-fixed positions `out` [n, 3] m, `seconds` into an interval of coefficients `c` [18, n].
+
+    `shift_s` [n]: by how much each satellite is ahead of its elements; `per_knot`: one over the distance of
+    the knots, 1/s; `cosine`, `sine` of the angle to turn by.
+    """
+    for i in range(c.shape[1]):
+        u = (seconds + shift_s[i]) * per_knot
+        x, y = _value(c, 0, i, u), _value(c, 6, i, u)
+        out[i, 0] = cosine * x + sine * y
+        out[i, 1] = cosine * y - sine * x
+        out[i, 2] = _value(c, 12, i, u)
+
+
+@kernel
+def positions_of_some(c, seconds, shift_s, per_knot, cosine, sine, wanted, out):  # type: ignore[no-untyped-def]
+    """The same for the satellites `wanted` [m]; `out` [m, 3] m."""
     for k in range(wanted.shape[0]):
         i = wanted[k]
-        u = (seconds + shift_s[i]) / knot_s
-        v = 1.0 - u
-        # two-point Taylor basis: value, slope and curvature at either end
-        left, right = v * v * v, u * u * u
-        p0 = left * (1.0 + u * (3.0 + 6.0 * u))
-        v0 = left * u * (1.0 + 3.0 * u) * knot_s
-        a0 = left * u * u * 0.5 * knot_s * knot_s
-        p1 = right * (1.0 + v * (3.0 + 6.0 * v))
-        v1 = -right * v * (1.0 + 3.0 * v) * knot_s
-        a1 = right * v * v * 0.5 * knot_s * knot_s
-        b = before[i]
-        a = after[i]
-        x = p0 * b[0] + v0 * b[3] + a0 * b[6] + p1 * a[0] + v1 * a[3] + a1 * a[6]
-        y = p0 * b[1] + v0 * b[4] + a0 * b[7] + p1 * a[1] + v1 * a[4] + a1 * a[7]
-        z = p0 * b[2] + v0 * b[5] + a0 * b[8] + p1 * a[2] + v1 * a[5] + a1 * a[8]
+        u = (seconds + shift_s[i]) * per_knot
+        x, y = _value(c, 0, i, u), _value(c, 6, i, u)
         out[k, 0] = cosine * x + sine * y
         out[k, 1] = cosine * y - sine * x
-        out[k, 2] = z
+        out[k, 2] = _value(c, 12, i, u)
+
+
+@kernel
+def velocities_of_some(c, seconds, shift_s, per_knot, cosine, sine, wanted, out):  # type: ignore[no-untyped-def]
+    """Earth-fixed velocities `out` [m, 3] m/s: slope of the same quintics, less the turning of the Earth."""
+    for k in range(wanted.shape[0]):
+        i = wanted[k]
+        u = (seconds + shift_s[i]) * per_knot
+        x, y = _value(c, 0, i, u), _value(c, 6, i, u)
+        vx, vy = _slope(c, 0, i, u) * per_knot, _slope(c, 6, i, u) * per_knot
+        vx += EARTH_ROTATION_RAD_S * y
+        vy -= EARTH_ROTATION_RAD_S * x
+        out[k, 0] = cosine * vx + sine * vy
+        out[k, 1] = cosine * vy - sine * vx
+        out[k, 2] = _slope(c, 12, i, u) * per_knot
 
 
 class Ephemeris:
-    """Earth-fixed positions of satellites in run time.
+    """Earth-fixed positions of satellites in run time, before, in and after the run and in any order.
 
     `satellites`: sgp4 records; `clock` relates run time to UTC. A satellite that SGP4 gives up on has
-    positions that are not numbers from there on.
+    positions that are not numbers from there on. Raises `WorldError` for records that are not WGS-72.
     """
 
     def __init__(self, satellites: Sequence[Any], clock: RunClock) -> None:
         self._satellites = list(satellites)
-        self._array = SatrecArray(self._satellites)
+        self._propagator = Propagator(self._satellites)
         self._clock = clock
         self._positions: dict[int, NDArray[np.float64]] = {}
-        self._knots: dict[int, NDArray[np.float64]] = {}
+        self._intervals: dict[int, NDArray[np.float64]] = {}
         self.all = np.arange(len(satellites), dtype=np.int32)
         self._no_shift = np.zeros(len(satellites))
 
@@ -82,21 +137,36 @@ class Ephemeris:
 
         `shift_s` [n]: seconds by which satellites run ahead of their elements (at most a few knots).
         """
+        out = np.empty((len(self.all) if wanted is None else len(wanted), 3))
+        self._write_positions(t_s, wanted, shift_s, out)
+        return out
+
+    def positions_at(
+        self,
+        times_s: ArrayLike,
+        wanted: NDArray[np.int32] | None = None,
+        shift_s: NDArray[np.float64] | None = None,
+    ) -> NDArray[np.float64]:
+        """ECEF positions [t, m, 3] in m at the run times `times_s` [t]; otherwise as `positions`."""
+        times = np.atleast_1d(np.asarray(times_s, float))
+        out = np.empty((len(times), len(self.all) if wanted is None else len(wanted), 3))
+        for k in np.argsort(times, kind="stable"):  # so that every interval is made once
+            self._write_positions(float(times[k]), wanted, shift_s, out[k])
+        return out
+
+    def velocities(
+        self,
+        t_s: float,
+        wanted: NDArray[np.int32] | None = None,
+        shift_s: NDArray[np.float64] | None = None,
+    ) -> NDArray[np.float64]:
+        """Velocities [m, 3] in m/s in the rotating Earth-fixed frame: what the position changes by.
+
+        Arguments as in `positions`.
+        """
         wanted = self.all if wanted is None else wanted
         out = np.empty((len(wanted), 3))
-        knot = math.floor(t_s / KNOT_S)
-        sidereal = float(self._clock.sidereal_rad(t_s))
-        hermite(
-            self._knot(knot),
-            self._knot(knot + 1),
-            KNOT_S,
-            t_s - knot * KNOT_S,
-            self._no_shift if shift_s is None else shift_s,
-            math.cos(sidereal),
-            math.sin(sidereal),
-            wanted,
-            out,
-        )
+        velocities_of_some(*self._at(t_s, shift_s), wanted, out)
         return out
 
     def prepare(self, t_s: float) -> None:
@@ -113,41 +183,60 @@ class Ephemeris:
         return float(record.no_kozai / 60.0 * record.a * record.radiusearthkm)
 
     def exact(self, satellite: int, t_s: NDArray[np.float64]) -> NDArray[np.float64]:
-        """SGP4 itself: ECEF positions [len(t_s), 3] in m of one satellite."""
+        """SGP4 itself, of the sgp4 package: ECEF positions [len(t_s), 3] in m of one satellite."""
         day, _ = self._clock.julian(0.0)
         fractions = np.array([self._clock.julian(float(t))[1] for t in t_s])
         _, position, _ = self._satellites[satellite].sgp4_array(np.full(len(t_s), day), fractions)
         return _turned(np.asarray(position) * 1e3, np.asarray(self._clock.sidereal_rad(t_s)))
 
-    def _knot(self, knot: int) -> NDArray[np.float64]:
-        """[n, 9] position, velocity, acceleration at a knot, TEME, SI."""
-        found = self._knots.get(knot)
+    def _write_positions(
+        self,
+        t_s: float,
+        wanted: NDArray[np.int32] | None,
+        shift_s: NDArray[np.float64] | None,
+        out: NDArray[np.float64],
+    ) -> None:
+        if wanted is None:
+            positions_of_all(*self._at(t_s, shift_s), out)
+        else:
+            positions_of_some(*self._at(t_s, shift_s), wanted, out)
+
+    def _at(self, t_s: float, shift_s: NDArray[np.float64] | None) -> tuple[Any, ...]:
+        """What the kernels take for an instant: coefficients, seconds, shift, scale, and the Earth's turn."""
+        knot = math.floor(t_s / KNOT_S)
+        sidereal = float(self._clock.sidereal_rad(t_s))
+        return (
+            self._interval(knot),
+            t_s - knot * KNOT_S,
+            self._no_shift if shift_s is None else shift_s,
+            1.0 / KNOT_S,
+            math.cos(sidereal),
+            math.sin(sidereal),
+        )
+
+    def _interval(self, knot: int) -> NDArray[np.float64]:
+        """[18, n] coefficients from `knot` to the next, TEME, m."""
+        found = self._intervals.pop(knot, None)
         if found is None:
-            m2, m1, here, p1, p2 = (self._at_knot(knot + offset) for offset in (-2, -1, 0, 1, 2))
-            found = np.empty((len(here), 9))
-            found[:, 0:3] = here
-            found[:, 3:6] = (8.0 * (p1 - m1) - (p2 - m2)) / (12.0 * KNOT_S)
-            found[:, 6:9] = (16.0 * (p1 + m1) - (p2 + m2) - 30.0 * here) / (12.0 * KNOT_S**2)
-            self._knots[knot] = found
-            _keep_newest(self._knots)
+            found = np.empty((_ROWS, len(self.all)))
+            fit_quintic(*(self._at_knot(knot + offset) for offset in range(-2, 4)), found)
+        _keep(self._intervals, knot, found, _KEPT_INTERVALS)
         return found
 
     def _at_knot(self, knot: int) -> NDArray[np.float64]:
-        found = self._positions.get(knot)
+        """[3, n] position at a knot, TEME, m."""
+        found = self._positions.pop(knot, None)
         if found is None:
-            day, fraction = self._clock.julian(knot * KNOT_S)
-            error, position, _ = self._array.sgp4(np.array([day]), np.array([fraction]))
-            found = position[:, 0, :] * 1e3
-            found[error[:, 0] != 0] = np.nan
-            self._positions[knot] = found
-            _keep_newest(self._positions)
+            _, found = self._propagator.positions(*self._clock.julian(knot * KNOT_S))
+        _keep(self._positions, knot, found, _KEPT_KNOTS)
         return found
 
 
-def _keep_newest(knots: dict[int, NDArray[np.float64]]) -> None:
-    """Bound the memory: what was inserted first goes first."""
-    while len(knots) > _KEPT_KNOTS:
-        del knots[next(iter(knots))]
+def _keep(kept: dict[int, NDArray[np.float64]], knot: int, value: NDArray[np.float64], at_most: int) -> None:
+    """Put it in as the newest; what was not asked for longest goes first."""
+    kept[knot] = value
+    while len(kept) > at_most:
+        del kept[next(iter(kept))]
 
 
 def _turned(inertial: NDArray[np.float64], sidereal: NDArray[np.float64]) -> NDArray[np.float64]:
