@@ -38,6 +38,7 @@ from emulator.topology.policies import (
     expected_rate_bps,
     good_enough,
 )
+from emulator.topology.stations import Stations
 from emulator.topology.stay import HORIZON_S, seconds_in_sight
 
 Floats = NDArray[np.float64]
@@ -105,6 +106,11 @@ class Access:
         self._held: dict[int, _Held] = {}
         #: terminals on every provider, by place index
         self._load = np.zeros(len(places) + len(ephemeris.all), dtype=np.int32)
+
+    @property
+    def stations(self) -> Stations:
+        """The stations of the world: which terminals reach them, also between decisions."""
+        return self._providers.stations
 
     def advance(self, t_s: float) -> bool:
         """Take every decision due up to run time `t_s`; whether there was one."""
@@ -216,7 +222,7 @@ class Access:
 
     def _not_full(self, offers: Offers, held: int) -> Offers:
         """Without stations that have as many terminals as they serve, the one held excepted."""
-        stations = self._providers.stations
+        stations = self.stations
         full = stations.index[self._load[stations.index] >= stations.capacity]
         full = full[full != held]
         return offers.where(~np.isin(offers.provider, full)) if len(full) else offers

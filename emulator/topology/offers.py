@@ -130,8 +130,9 @@ class Providers:
 
     def _add_stations(self, offers: dict[int, Offers]) -> None:
         terminals = np.array(self._terminals, dtype=np.int32)
-        reached, elevation, range_m = self.stations.reach(terminals, self.now)
-        lasts, _, _ = self.stations.reach(terminals, self._end)
+        pairs = terminals[:, None], self.stations.index
+        reached, elevation, range_m = self.stations.reach(*pairs, self.now)
+        lasts, _, _ = self.stations.reach(*pairs, self._end)
         for row, place in enumerate(self._terminals):
             mine = np.flatnonzero(reached[row])
             here = Offers(

@@ -19,6 +19,7 @@ from emulator.orbits.motion import Motion
 from emulator.spec import Place
 
 Floats = NDArray[np.float64]
+Indices = NDArray[np.int32]
 
 EFFECTIVE_EARTH_RADIUS_M = 4.0 / 3.0 * 6_371_000.0
 #: antennas above the ground: 3GPP TR 38.901, table 7.2-1 (urban macro): base station and terminal
@@ -43,35 +44,39 @@ class Stations:
                 )
         unlimited = np.iinfo(np.int32).max
         self.capacity = np.array([station.max_links or unlimited for station in stations], dtype=np.int32)
-        self._range_m = np.array([s.max_range_km * 1e3 or np.inf for s in stations], dtype=np.float64)
-        self._aerial = np.array([place.kind == "aerial" for place in places], dtype=np.bool_)
+        self._range_m = np.array([place.max_range_km * 1e3 or np.inf for place in places], dtype=np.float64)
+        self._aloft = np.array([place.kind == "aerial" for place in places], dtype=np.bool_)
         self._least_deg = np.array([place.min_elevation_deg for place in places], dtype=np.float64)
 
-    def reach(self, terminals: NDArray[np.int32], motion: Motion) -> tuple[NDArray[np.bool_], Floats, Floats]:
-        """(can be reached, elevation deg, range m) [t, s] of every station from terminals [t].
+    def reach(
+        self, terminals: Indices, stations: Indices, motion: Motion
+    ) -> tuple[NDArray[np.bool_], Floats, Floats]:
+        """(can be reached, elevation deg, range m) [...] of stations from terminals.
 
-        `terminals`: place indices. Reached are stations within their range and in line of sight. Stations in
-        the air are besides held to the least elevation of a terminal that is not in the air itself: it stands
-        for what surrounds it.
+        `terminals`, `stations`: place indices that broadcast, [t, 1] and [s] for every pair of them.
+        Reached are stations within their range and in line of sight. Stations in the air are besides held
+        to the least elevation of a terminal that is not in the air itself: it stands for what surrounds it.
         """
-        here, up = motion.position[terminals][:, None], motion.axes[terminals, 2][:, None]
-        there = motion.position[self.index]
+        here, there = motion.position[terminals], motion.position[stations]
         ray = there - here
-        range_m = np.sqrt(np.einsum("tsi,tsi->ts", ray, ray))
-        elevation = elevation_deg(here, up, there)
-        reached = (range_m <= self._range_m) & (range_m <= self._sight_m(terminals, motion))
-        held_to_it = ~self._aerial[terminals][:, None] & self._aerial[self.index]
-        reached &= ~held_to_it | (elevation >= self._least_deg[terminals][:, None])
+        range_m = np.sqrt(np.einsum("...i,...i->...", ray, ray))
+        elevation = elevation_deg(here, motion.axes[terminals, 2], there)
+        reached = range_m <= np.minimum(self._range_m[stations], self._sight_m(terminals, stations, motion))
+        held_to_it = ~self._aloft[terminals] & self._aloft[stations]
+        reached &= ~held_to_it | (elevation >= self._least_deg[terminals])
         return reached, elevation, range_m
 
-    def _sight_m(self, terminals: NDArray[np.int32], motion: Motion) -> Floats:
-        """How far apart terminals and stations [t, s] may be at their present heights, along the ray."""
-        near = geodetic_from_ecef(motion.position[terminals])[2][:, None]
-        far = geodetic_from_ecef(motion.position[self.index])[2][None, :]
-        near_aloft, far_aloft = self._aerial[terminals][:, None], self._aerial[self.index][None, :]
+    def reaches(self, terminals: Indices, stations: Indices, motion: Motion) -> NDArray[np.bool_]:
+        """Whether stations are reached from terminals [...]; see `reach`."""
+        return self.reach(terminals, stations, motion)[0]
+
+    def _sight_m(self, terminals: Indices, stations: Indices, motion: Motion) -> Floats:
+        """How far apart they may be at their present heights [...], along the straight ray."""
+        near, far = (geodetic_from_ecef(motion.position[places])[2] for places in (terminals, stations))
+        near_aloft, far_aloft = self._aloft[terminals], self._aloft[stations]
         # the ground is known where an end stands on it; between two ends in the air it is the ellipsoid
         ground = np.minimum(np.where(near_aloft, np.inf, near), np.where(far_aloft, np.inf, far))
-        ground[np.isinf(ground)] = 0.0
+        ground = np.where(np.isinf(ground), 0.0, ground)
         near_m = np.maximum(near - ground, 0.0) + np.where(near_aloft, 0.0, TERMINAL_HEIGHT_M)
         far_m = np.maximum(far - ground, 0.0) + np.where(far_aloft, 0.0, STATION_HEIGHT_M)
         return np.asarray(_horizon_m(near_m) + _horizon_m(far_m))

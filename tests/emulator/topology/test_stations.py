@@ -30,8 +30,8 @@ def _terminal(**more: Any) -> Place:
 
 def _reached(station: Place, terminal: Place | None = None) -> bool:
     places = [terminal or _terminal(), station]
-    reached, _, _ = Stations(places).reach(np.array([0], dtype=np.int32), Motion(places))
-    return bool(reached[0, 0])
+    pair = np.array([0], dtype=np.int32), np.array([1], dtype=np.int32)
+    return bool(Stations(places).reaches(*pair, Motion(places))[0])
 
 
 def test_a_base_station_reaches_as_far_as_it_is_given() -> None:
@@ -75,11 +75,12 @@ def test_a_terminal_in_the_air_reaches_down_to_the_ground_and_across() -> None:
     assert not _reached(_station(840.0, kind="aerial", altitude_m=10e3), jet)
 
 
-def test_elevation_and_range_are_those_from_the_terminal() -> None:
+def test_elevation_and_range_are_those_from_every_terminal_to_every_station() -> None:
     places = [_terminal(), _station(20.0, kind="aerial", altitude_m=20e3), _terminal(), _station(3.0)]
     stations = Stations(places)
     assert stations.index.tolist() == [1, 3]
-    reached, elevation, range_m = stations.reach(np.array([0, 2], dtype=np.int32), Motion(places))
+    terminals = np.array([[0], [2]], dtype=np.int32)
+    reached, elevation, range_m = stations.reach(terminals, stations.index, Motion(places))
     assert reached.shape == (2, 2)
     assert elevation[1, 0] == pytest.approx(45.0, abs=0.2)
     assert range_m[1, 0] == pytest.approx(math.sqrt(2.0) * 20e3, rel=2e-3)
