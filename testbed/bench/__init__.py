@@ -1,13 +1,16 @@
 """Benchmarks: one module each, found by its name, all with the same shape of result.
 
-A benchmark module has `run() -> Figures`. Its figures carry their unit in the key; `limits` holds, for
-some of them, the value they should keep, and `at_least` names those for which more is better.
+A benchmark module has `run() -> Figures`; some take options, by keyword. Figures carry their unit in the
+key; `limits` holds, for some of them, the value they should keep, and `at_least` names those for which
+more is better.
 """
 
 from __future__ import annotations
 
 import importlib
+import inspect
 import pkgutil
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,20 +50,33 @@ def known() -> list[str]:
     return sorted(module.name for module in pkgutil.iter_modules(__path__) if module.name[0] != "_")
 
 
-def run_bench(name: str) -> tuple[Any, bool]:
-    """Run one benchmark, or `all`, printing its figures; (content for --json, whether limits hold)."""
+def run_bench(name: str, **options: Any) -> tuple[Any, bool]:
+    """Run one benchmark, or `all`, printing its figures; (content for --json, whether limits hold).
+
+    `options` that are not None go to the benchmarks that take them. Raises `BadInput` for one that
+    nobody takes.
+    """
     names = known() if name == "all" else [name]
     unknown = [wanted for wanted in names if wanted not in known()]
     if unknown:
         raise BadInput(f"bench {unknown[0]}: no such benchmark; there are {', '.join(known()) or 'none'}")
-    results = [_run(wanted) for wanted in names]
+    given = {key: value for key, value in options.items() if value is not None}
+    runs = [importlib.import_module(f"{__name__}.{wanted}").run for wanted in names]
+    taken = [given.keys() & inspect.signature(one).parameters.keys() for one in runs]
+    for key in given:
+        if not any(key in some for some in taken):
+            raise BadInput(f"bench {name}: there is no option --{key.replace('_', '-')} for it")
+    results = [
+        _run(wanted, run, {key: given[key] for key in some})
+        for wanted, run, some in zip(names, runs, taken, strict=True)
+    ]
     holds = all(result.holds(key) for result in results for key in result.limits)
     content = [result.as_dict() for result in results]
     return (content if name == "all" else content[0]), holds
 
 
-def _run(name: str) -> Figures:
-    result: Figures = importlib.import_module(f"{__name__}.{name}").run()
+def _run(name: str, run: Callable[..., Figures], options: dict[str, Any]) -> Figures:
+    result = run(**options)
     print(name)
     for key, value in {**result.figures, **result.ratios}.items():
         limit = ""
