@@ -210,12 +210,18 @@ def doctor(json_file: JsonFile = None) -> None:
 @app.command()
 def bench(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Which one; `all` for each there is.")],
+    elements: Annotated[
+        Path | None, typer.Option(metavar="PATH", help="epoch: measure with this TLE or OMM file too.")
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="epoch: draw how cost grows, as PNG.")
+    ] = None,
     json_file: JsonFile = None,
 ) -> None:
     """Measure this machine: figures beside the limits they should keep."""
     from testbed.bench import run_bench
 
-    content, holds = run_bench(name)
+    content, holds = run_bench(name, elements=elements, plot=plot)
     _write_json(json_file, content)
     raise typer.Exit(0 if holds else 1)
 
