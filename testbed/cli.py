@@ -153,6 +153,49 @@ def replay(path: RunPath, json_file: JsonFile = None) -> None:
 
 
 @app.command()
+def validate(
+    measured: Annotated[
+        list[Path] | None, typer.Argument(metavar="MEASURED...", help="Files of measurements.")
+    ] = None,
+    model: Annotated[
+        str, typer.Option(metavar="NAME", help="Which comparison; without one they are listed.")
+    ] = "",
+    sets: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a parameter of it.")
+    ] = None,
+    site: Annotated[
+        str, typer.Option(metavar="LAT,LON[,ALT]", help="Where it was measured: degrees, m.")
+    ] = "",
+    elements: Annotated[
+        Path | None, typer.Option(metavar="PATH", help="Elements of the satellites: TLE or OMM.")
+    ] = None,
+    calibrate: Annotated[
+        list[Path] | None, typer.Option(metavar="MEASURED", help="Measurements to calibrate the model on.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where figure, page and JSON are written.")
+    ] = None,
+    json_file: JsonFile = None,
+) -> None:
+    """Compare recorded measurements with the models.
+
+    Models: fade-statistics, rain-exceedance, rssi-trend, serving-satellite.
+    """
+    from testbed.measured import validate as validation
+
+    if not model:
+        for name, about in validation.models().items():
+            print(f"{name:<20}{about}")
+        raise BadInput("validate: --model is missing, give one of those above")
+    result = validation.validate(measured or [], model, sets or (), site, elements, calibrate or ())
+    validation.show(result)
+    if out is not None:
+        print("\n".join(str(path) for path in validation.write(result, out)))
+    _write_json(json_file, validation.as_dict(result))
+    raise typer.Exit(validation.exit_status(result))
+
+
+@app.command()
 def export(
     path: RunPath,
     to: Annotated[str, typer.Option("--to", metavar="FORMAT", help="csv, parquet or lp (line protocol).")],
