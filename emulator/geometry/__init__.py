@@ -10,6 +10,7 @@ from emulator.geometry.geodetic import ecef_from_geodetic, enu_axes, geodetic_fr
 from emulator.geometry.sight import (
     GRAZING_HEIGHT_M,
     Sky,
+    clear_between,
     clear_of_earth,
     elevation_deg,
     look,
@@ -19,6 +20,7 @@ from emulator.geometry.sight import (
 __all__ = [
     "GRAZING_HEIGHT_M",
     "Sky",
+    "clear_between",
     "clear_of_earth",
     "doppler_hz",
     "ecef_from_geodetic",

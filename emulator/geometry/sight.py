@@ -132,15 +132,26 @@ def elevation_deg(place: Vector, up: Vector, target: Vector) -> Vector:
 
 
 @kernel
+def _is_clear(a, b, limit_squared):  # type: ignore[no-untyped-def]
+    """Whether the ray between `a` and `b` [3] m stays outside a sphere, given its radius squared, m2."""
+    x, y, z = b[0] - a[0], b[1] - a[1], b[2] - a[2]
+    towards = -(a[0] * x + a[1] * y + a[2] * z)
+    # where on the ray the centre of the Earth is nearest: at an end, or in between
+    share = min(max(towards / max(x * x + y * y + z * z, 1e-9), 0.0), 1.0)
+    nx, ny, nz = a[0] + share * x, a[1] + share * y, a[2] + share * z
+    return nx * nx + ny * ny + nz * nz > limit_squared
+
+
+@kernel
 def _clear(a, b, limit_squared, clear):  # type: ignore[no-untyped-def]
-    """Whether rays between `a` and `b` [n, 3] m stay outside a sphere, given its radius squared, m2."""
     for k in range(a.shape[0]):
-        x, y, z = b[k, 0] - a[k, 0], b[k, 1] - a[k, 1], b[k, 2] - a[k, 2]
-        towards = -(a[k, 0] * x + a[k, 1] * y + a[k, 2] * z)
-        # where on the ray the centre of the Earth is nearest: at an end, or in between
-        share = min(max(towards / max(x * x + y * y + z * z, 1e-9), 0.0), 1.0)
-        nx, ny, nz = a[k, 0] + share * x, a[k, 1] + share * y, a[k, 2] + share * z
-        clear[k] = nx * nx + ny * ny + nz * nz > limit_squared
+        clear[k] = _is_clear(a[k], b[k], limit_squared)
+
+
+@kernel
+def _clear_between(positions, a, b, limit_squared, clear):  # type: ignore[no-untyped-def]
+    for k in range(a.shape[0]):
+        clear[k] = _is_clear(positions[a[k]], positions[b[k]], limit_squared)
 
 
 def clear_of_earth(a: Vector, b: Vector, grazing_height_m: float = GRAZING_HEIGHT_M) -> NDArray[np.bool_]:
@@ -151,4 +162,13 @@ def clear_of_earth(a: Vector, b: Vector, grazing_height_m: float = GRAZING_HEIGH
     """
     clear = np.empty(len(a), dtype=np.bool_)
     _clear(np.asarray(a), np.asarray(b), (WGS84_A_M + grazing_height_m) ** 2, clear)
+    return clear
+
+
+def clear_between(
+    positions: Vector, a: NDArray[np.int32], b: NDArray[np.int32], grazing_height_m: float = GRAZING_HEIGHT_M
+) -> NDArray[np.bool_]:
+    """`clear_of_earth` for pairs [n] of rows of `positions` [m, 3] m, without copying these out."""
+    clear = np.empty(len(a), dtype=np.bool_)
+    _clear_between(positions, a, b, (WGS84_A_M + grazing_height_m) ** 2, clear)
     return clear

@@ -12,6 +12,7 @@ from skyfield.api import EarthSatellite, load, wgs84
 
 from emulator.geometry import (
     Sky,
+    clear_between,
     clear_of_earth,
     ecef_from_geodetic,
     elevation_deg,
@@ -83,6 +84,14 @@ def test_a_ray_that_ends_nowhere_is_not_clear() -> None:
     a = np.array([[7e6, 0.0, 0.0], [np.nan, 0.0, 0.0]])
     b = np.array([[np.nan, 0.0, 0.0], [7e6, 0.0, 0.0]])
     assert clear_of_earth(a, b).tolist() == [False, False]
+
+
+def test_pairs_of_rows_are_judged_as_their_positions_are() -> None:
+    positions = np.random.default_rng(5).normal(scale=6e6, size=(60, 3))
+    a, b = np.random.default_rng(6).integers(0, 60, (2, 500)).astype(np.int32)
+    clear = clear_between(positions, a, b)
+    assert np.array_equal(clear, clear_of_earth(positions[a], positions[b]))
+    assert 0 < clear.sum() < 500
 
 
 @settings(max_examples=50, deadline=None)
