@@ -13,8 +13,8 @@ from emulator.errors import WorldError
 from emulator.spec import Place, WorldSpec
 from emulator.table import Adjustments
 
-_KINDS = ("ground", "aerial", "satellite")
-_ACCESS = ("terminal", "gateway", "none")
+_KINDS = ("ground", "ship", "aerial", "satellite")
+_ACCESS = ("terminal", "gateway", "station", "none")
 
 
 def places(

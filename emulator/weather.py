@@ -1,7 +1,8 @@
-"""Weather and faults of places, spread over the radio links there: who is attenuated by how much.
+"""The air over places: tables of the atmosphere for the radio links there, and attenuation of the moment.
 
-Amounts come from the caller (a table by place, or a function of time and elevation). Both directions
-of a link get what its ground place has; between two ground places the worse end counts.
+The tables are looked up at set-up (`radio.slant_path`). Attenuation of the moment comes from the caller (a
+table by place, or a function of time and elevation). Both directions of a link get what its ground place
+has; between two ground places the worse end counts.
 """
 
 from __future__ import annotations
@@ -11,38 +12,82 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from emulator.radio.atmosphere import shared
+from emulator.profiles import Profiles
 from emulator.radio.rain import slant_path_km
-from emulator.rows import Profiles, Rows
-from emulator.spec import Place, WorldSpec
-from emulator.table import FIXED
+from emulator.radio.slant_path import PathRequest, slant_paths, stacked
+from emulator.rows import Rows
+from emulator.spec import Place, RadioSpec, WorldSpec
 
 Attenuation = Callable[[str, float, float, float], float] | Mapping[str, float] | None
 
+#: a place that stays above this has the whole of the weather below it
+_ABOVE_WEATHER_M = 15_000.0
+#: frequency asked for where only the rain height of a place matters
+_ANY_GHZ = 20.0
+
 
 class Weather:
-    """The air over places: clear-sky gases looked up at set-up, extra attenuation row by row."""
+    """The air over places: clear sky and statistics looked up at set-up, the moment's attenuation row by row.
 
-    def __init__(self, spec: WorldSpec, profiles: Profiles) -> None:
+    `on_progress` gets a sentence before the looking up takes seconds.
+    """
+
+    def __init__(
+        self, spec: WorldSpec, profiles: Profiles, on_progress: Callable[[str], None] | None = None
+    ) -> None:
         self._places = spec.places
-        self._atmosphere = shared()
-        #: [spec places, profiles] clear-sky gases straight up in dB, for the radios that places use; that
-        #: of a moving place is for where it starts
-        self.zenith_gas_db = np.zeros((len(spec.places), len(profiles.columns["table"])))
-        radios = {radio.name: radio for radio in spec.radios}
-        weather = any(radio.weather for radio in spec.radios)
-        linked = {end for link in spec.links if link.radio for end in (link.a, link.b)}
-        for index, place in enumerate(spec.places):
-            if weather and place.kind != "satellite" and (place.access != "none" or place.id in linked):
-                # looked up now: the package behind it takes a second to load, too long during a run
-                self._atmosphere.rain_height_km(place)
-            if place.access != "none" and radios[place.radio].weather:
-                radio, up = radios[place.radio], profiles.of_radio(place.radio)
-                for profile, frequency in ((up, radio.up_frequency_ghz), (up + 1, radio.down_frequency_ghz)):
-                    self.zenith_gas_db[index, profile] = self._atmosphere.zenith_gas_db(place, frequency)
-        self._atmosphere.save()
+        #: [spec places]: whether a place stays above the weather
+        self.high = np.array([_lowest_m(place) > _ABOVE_WEATHER_M for place in spec.places], dtype=np.bool_)
+        #: [spec places, profiles] number of the table in `tables`, -1 for none; that of a moving place is
+        #: for where it starts
+        self.which = np.full((len(spec.places), len(profiles.columns["table"])), -1, dtype=np.int32)
+        asked: list[PathRequest] = []
+        owners: list[int] = []
+        for index, radio in self._used(spec):
+            up = profiles.of_radio(radio.name)
+            for profile, frequency in ((up, radio.up_frequency_ghz), (up + 1, radio.down_frequency_ghz)):
+                if self.which[index, profile] < 0:
+                    self.which[index, profile] = len(asked)
+                    asked.append(PathRequest(spec.places[index], frequency))
+                    owners.append(index)
+        for index in self._linked(spec, set(owners)):
+            asked.append(PathRequest(spec.places[index], _ANY_GHZ))
+            owners.append(index)
+        paths = slant_paths(asked, on_progress)
+        #: [tables, WIDTH], see `radio.attenuation_table`
+        self.tables = stacked(paths)
+        self._rain_height_km = {index: path.rain_height_km for index, path in zip(owners, paths, strict=True)}
 
-    def extra_db(
+    def _used(self, spec: WorldSpec) -> list[tuple[int, RadioSpec]]:
+        """Places with the radios that they use through the atmosphere: their own, and of stations high up."""
+        radios = {radio.name: radio for radio in spec.radios}
+        aloft = {
+            place.radio
+            for place, high in zip(spec.places, self.high, strict=True)
+            if high and place.access == "station"
+        }
+        found = []
+        for index, place in enumerate(spec.places):
+            names = {place.radio} if place.access in ("terminal", "gateway") else set()
+            if place.access == "terminal":
+                names |= aloft
+            found += [(index, radios[name]) for name in sorted(names) if radios[name].weather]
+        return found
+
+    def _linked(self, spec: WorldSpec, known: set[int]) -> list[int]:
+        """Further places at the ends of radio links that stay below the weather."""
+        wet = {radio.name for radio in spec.radios if radio.weather}
+        ends = {end for link in spec.links if link.radio in wet for end in (link.a, link.b)}
+        served = any(place.access == "station" and place.radio in wet for place in spec.places)
+        return [
+            index
+            for index, place in enumerate(spec.places)
+            if index not in known
+            and place.kind != "satellite"
+            and (place.id in ends or (served and place.access in ("terminal", "station")))
+        ]
+
+    def of_the_moment(
         self,
         source: Attenuation,
         t_s: float,
@@ -52,24 +97,24 @@ class Weather:
     ) -> NDArray[np.float64]:
         """dB to add on each radio row [k]; 0 where the radio is spared the weather.
 
-        A radio link between two places is only as long as it is: it gets the share that its length
-        has of the way through the rain towards a satellite in the same direction.
+        A radio link that stays below the weather is only as long as it is: it gets the share that its
+        length has of the way through the rain towards a satellite in the same direction.
         """
         extra = np.zeros(len(rows.radio))
         if not source:
             return extra
         ends = zip(rows.pairs.a[rows.radio_pair], rows.pairs.b[rows.radio_pair], strict=True)
-        fixed = rows.kind[rows.radio] == FIXED
         for k, pair in enumerate(ends):
             if not rows.r["weather"][k] > 0.0:
                 continue
             grounds = [int(p) for p in pair if p < len(self._places) and self._places[p].kind != "satellite"]
-            high, frequency = abs(float(elevation_deg[k])), float(rows.r["frequency_ghz"][k])
+            high, frequency = abs(float(elevation_deg[k])), float(rows.figures.frequency_ghz[k])
+            whole = bool(rows.through_sky[k]) or len(grounds) < len(pair)
             amounts = []
             for place in grounds:
-                share = self._share(self._places[place], float(range_m[k]), high) if fixed[k] else 1.0
+                share = 1.0 if whole else self._share(place, float(range_m[k]), high)
                 # a platform above the rain has none at its own end of a link
-                if share > 0.0:
+                if share > 0.0 and not self.high[place]:
                     amounts.append(share * _amount(source, self._places[place].id, t_s, high, frequency))
             # not the larger of that and zero: a belief may be that a link is better than nominal
             extra[k] = max(amounts, default=0.0)
@@ -86,10 +131,16 @@ class Weather:
                 total[known] += at[index[known]]
         return total
 
-    def _share(self, place: Place, range_m: float, elevation_deg: float) -> float:
-        height_km = self._atmosphere.rain_height_km(place) - place.altitude_m / 1e3
+    def _share(self, place: int, range_m: float, elevation_deg: float) -> float:
+        """Share of the way through the rain, from a place at an elevation, that a link's length is."""
+        height_km = self._rain_height_km.get(place, 0.0) - self._places[place].altitude_m / 1e3
         slant_km = slant_path_km(height_km, elevation_deg)
         return min(1.0, range_m / 1e3 / slant_km) if slant_km > 0.0 else 0.0
+
+
+def _lowest_m(place: Place) -> float:
+    """The lowest a place gets; a satellite has no such height, and its links none of this weather."""
+    return min([place.altitude_m, *(waypoint.altitude_m for waypoint in place.waypoints)])
 
 
 def _amount(source: Attenuation, place: str, t_s: float, elevation_deg: float, frequency_ghz: float) -> float:

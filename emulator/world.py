@@ -8,26 +8,26 @@ alone; `Adjustments` change what links do, never which links are planned. No pac
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emulator import checks
+from emulator.disturbance import interference
 from emulator.errors import WorldError
 from emulator.geometry import clear_of_earth, elevation_deg, geodetic_from_ecef
-from emulator.orbits.elements import Element, elements_to_text, parse_elements, usable
+from emulator.nominal import nominal_of
 from emulator.orbits.ephemeris import Ephemeris
 from emulator.orbits.frames import RunClock
 from emulator.orbits.motion import Motion
-from emulator.orbits.shells import generate
-from emulator.radio.atmosphere import cosecant
-from emulator.rows import Pairs, Profiles, Rows
-from emulator.spec import ConstellationSpec, WorldSpec
+from emulator.profiles import Profiles
+from emulator.rows import Pairs, Rows
+from emulator.satellites import usable_satellites
+from emulator.spec import WorldSpec
 from emulator.table import ACCESS, FEEDER, FIXED, ISL, Adjustments, LinkTable
 from emulator.topology.access import Access
-from emulator.topology.isl import plus_grid
+from emulator.topology.isl import Isl
 from emulator.units import ROUTING_PACKET_BITS, SPEED_OF_LIGHT_M_S
 from emulator.weather import Weather
 
@@ -36,44 +36,28 @@ __all__ = ["ACCESS", "FEEDER", "FIXED", "ISL", "Adjustments", "LinkTable", "Worl
 _NS_PER_M = 1e9 / SPEED_OF_LIGHT_M_S
 
 
-def satellites_of(spec: ConstellationSpec, clock: RunClock) -> list[Element]:
-    """The satellites that a constellation names, before it is known whether they can be propagated."""
-    found = []
-    if spec.elements:
-        found = parse_elements(spec.elements, spec.elements_format, source="constellation.elements")
-    if spec.shells or spec.geostationary or spec.over_region is not None:
-        found = found + generate(spec, clock)
-    count = Counter(name for name, _ in found)
-    twice = [name for name, number in count.items() if number > 1]
-    if twice:
-        raise WorldError(f"constellation: two satellites are called {twice[0]!r}, each needs its own name")
-    return found
-
-
-def published_elements(spec: WorldSpec) -> str:
-    """The constellation as three-line elements: what an operator would publish, for whatever source."""
-    return elements_to_text(satellites_of(spec.constellation, RunClock(spec.start_utc)))
-
-
 class World:
     """Link tables of a run.
 
-    `spec`: what is true and published; `adjustments`: hidden truth, or None. Raises `WorldError` with
-    one sentence when they do not fit together.
+    `spec`: what is true and published; `adjustments`: hidden truth, or None; `on_progress` gets a sentence
+    before something takes seconds. Raises `WorldError` with one sentence when they do not fit together.
     """
 
-    def __init__(self, spec: WorldSpec, adjustments: Adjustments | None = None) -> None:
+    def __init__(
+        self,
+        spec: WorldSpec,
+        adjustments: Adjustments | None = None,
+        on_progress: Callable[[str], None] | None = None,
+    ) -> None:
         self.spec = spec
         self.adjustments = adjustments if adjustments is not None else Adjustments()
         self.clock = RunClock(spec.start_utc)
-        satellites = satellites_of(spec.constellation, self.clock)
-        #: names of satellites that were left out because SGP4 cannot propagate them to this run
-        self.skipped: tuple[str, ...] = ()
-        if satellites:
-            ends = [self.clock.julian(0.0), self.clock.julian(spec.duration_s)]
-            satellites, skipped = usable(satellites, ends)
-            self.skipped = tuple(skipped)
-        self.satellites = tuple(name for name, _ in satellites)
+        found = usable_satellites(spec, self.clock)
+        #: satellites that were left out because SGP4 cannot propagate them through this run: name -> reason
+        self.skipped = found.skipped
+        #: how long before the start the epoch of each satellite's elements is, s [satellites]
+        self.element_ages_s = found.ages_s
+        self.satellites = found.names
         #: the spec's places, then the satellites. A place on a satellite keeps its entry, but no link
         #: touches it: `place_index` and `hosts` lead to the satellite itself
         self.places = tuple(place.id for place in spec.places) + self.satellites
@@ -90,10 +74,11 @@ class World:
         self._aliases = np.flatnonzero(self.hosts != np.arange(len(self.hosts)))
 
         self._profiles = Profiles(spec.constellation, spec.radios, spec.links)
-        self._ephemeris = Ephemeris([record for _, record in satellites], self.clock)
+        self._ephemeris = Ephemeris([record for _, record in found.elements], self.clock)
         self._motion = Motion(list(spec.places))
-        self._isl = self._isl_pairs(satellites)
+        self._isl = Isl(spec.constellation, found.elements, self._ephemeris, self.clock.julian(0.0))
         self._fixed = self._fixed_pairs()
+        self._weather = Weather(spec, self._profiles, on_progress)
         hosting = [int(self.hosts[k]) - self.first_satellite for k in self._aliases]
         self._access = Access(
             spec.access,
@@ -101,10 +86,14 @@ class World:
             hosting,
             self._ephemeris,
             self.clock.second_of_day,
-            relayed=spec.constellation.isl != "none",
+            relayed=spec.constellation.isl != "none" or spec.constellation.interlayer != "none",
+            nominal=nominal_of(spec.places, self._profiles, self._weather),
         )
-        self._weather = Weather(spec, self._profiles)
-        self._planned: Pairs = Pairs.of([])
+        #: [places]: whose panels face the ground, satellites and stations in the air
+        self._looks_down = np.ones(len(self.places), dtype=np.bool_)
+        self._looks_down[: self.first_satellite] = [
+            place.kind == "aerial" and place.access == "station" for place in spec.places
+        ]
         self._rows: Rows | None = None
         self._alive = np.zeros(0, dtype=bool)
         self._position = np.full((len(self.places), 3), np.nan)
@@ -117,11 +106,12 @@ class World:
         if t_s < self._t_s:
             raise ValueError(f"epochs go forward: {t_s} s asked after {self._t_s} s")
         self._t_s = t_s
-        if self._access.advance(t_s) or self._rows is None:
+        decided, linked = self._access.advance(t_s), self._isl.advance(t_s)
+        if decided or linked or self._rows is None:
             self._plan()
         used = self._move(t_s)
         self._ephemeris.prepare(t_s)
-        rows = self._refresh_rows(t_s, used)
+        rows = self._refresh_rows(used)
         return self._table(t_s, rows)
 
     def positions(self, t_s: float) -> NDArray[np.float64]:
@@ -140,17 +130,6 @@ class World:
 
     # --- set-up ---------------------------------------------------------------------------------
 
-    def _isl_pairs(self, satellites: list[Element]) -> Pairs:
-        kind = self.spec.constellation.isl
-        if kind not in ("none", "plus-grid"):
-            raise WorldError(f"constellation.isl is {kind!r}, allowed: none, plus-grid")
-        ends = plus_grid(satellites) if kind == "plus-grid" else np.zeros((0, 2), dtype=np.int32)
-        same = np.full(len(ends), Profiles.isl, dtype=np.int32)
-        first = self.first_satellite
-        return Pairs(
-            np.full(len(ends), ISL, dtype=np.uint8), ends[:, 0] + first, ends[:, 1] + first, same, same
-        )
-
     def _fixed_pairs(self) -> Pairs:
         ends = ((self.place_index[link.a], self.place_index[link.b]) for link in self.spec.links)
         return Pairs.of([(FIXED, a, b, *self._profiles.of_link(k)) for k, (a, b) in enumerate(ends)])
@@ -159,8 +138,7 @@ class World:
 
     def _plan(self) -> None:
         """The pairs that exist until the next decision, before any of them sets."""
-        choice = self._access.choice
-        first = self.first_satellite
+        choice, first = self._access.choice, self.first_satellite
         rows: list[tuple[int, int, int, int, int]] = []
         for place, provider in choice.serving.items():
             if provider >= 0:
@@ -171,13 +149,19 @@ class World:
         for place, satellite in choice.feeders:
             up = self._profiles.of_radio(self.spec.places[place].radio)
             rows.append((FEEDER, place, satellite, up, up + 1))
-        sky = Pairs.of(rows)
-        self._sky_pairs = sky
+        self._sky_pairs = sky = Pairs.of(rows)
+        self._to_satellite = np.flatnonzero(sky.b >= first)
+        self._to_station = np.flatnonzero(sky.b < first)
         self._least_deg = np.array([self.spec.places[p].min_elevation_deg for p in sky.a], dtype=np.float64)
-        self._planned = Pairs.joined(sky, self._isl, self._fixed)
-        ends = np.concatenate([self._planned.a, self._planned.b])
-        satellites = np.unique(ends[ends >= first]) - first
-        self._used = satellites.astype(np.int32)
+        ends = self._isl.pairs.astype(np.int32) + np.int32(first)
+        profile = np.full(len(ends), Profiles.isl, dtype=np.int32)
+        self._isl_pairs = Pairs(
+            np.full(len(ends), ISL, dtype=np.uint8), ends[:, 0], ends[:, 1], profile, profile
+        )
+        self._planned = Pairs.joined(sky, self._isl_pairs, self._fixed)
+        used = np.zeros(len(self.places), dtype=np.bool_)
+        used[self._planned.a] = used[self._planned.b] = True
+        self._used = np.flatnonzero(used[first:]).astype(np.int32)
         self._serving = {
             self.spec.places[place].id: self.places[provider] if provider >= 0 else ""
             for place, provider in choice.serving.items()
@@ -205,20 +189,26 @@ class World:
         self._position[self.first_satellite + self._used] = true
         return published
 
-    def _refresh_rows(self, t_s: float, published: NDArray[np.float64]) -> Rows:
+    def _refresh_rows(self, published: NDArray[np.float64]) -> Rows:
         """The rows for the pairs that are there now; made anew only when one came or went."""
-        sky, first = self._sky_pairs, self.first_satellite
-        satellites = published[np.searchsorted(self._used, sky.b - first)]
-        high = elevation_deg(self._motion.position[sky.a], self._motion.axes[sky.a, 2], satellites)
-        isl = clear_of_earth(self._position[self._isl.a], self._position[self._isl.b])
+        sky, first, at = self._sky_pairs, self.first_satellite, self._to_satellite
+        there = np.ones(len(sky.a), dtype=np.bool_)
+        satellites = published[np.searchsorted(self._used, sky.b[at] - first)]
+        high = elevation_deg(self._motion.position[sky.a[at]], self._motion.axes[sky.a[at], 2], satellites)
         # a hair below the least elevation is still there: decisions were taken on the exact figure
-        alive = np.concatenate([high >= self._least_deg - 1e-6, isl, np.ones(len(self._fixed.a), dtype=bool)])
+        there[at] = high >= self._least_deg[at] - 1e-6
+        if len(self._to_station):
+            terminal, station = sky.a[self._to_station], sky.b[self._to_station]
+            there[self._to_station] = self._access.stations.reaches(terminal, station, self._motion)
+        isl = clear_of_earth(self._position[self._isl_pairs.a], self._position[self._isl_pairs.b])
+        alive = np.concatenate([there, isl, np.ones(len(self._fixed.a), dtype=np.bool_)])
         if self._rows is None or not np.array_equal(alive, self._alive):
             self._alive = alive
             self._rows = Rows(
                 self._planned.where(alive),
                 self._profiles,
-                self._weather.zenith_gas_db,
+                self._weather.which,
+                self._weather.high,
                 self.hosts,
                 len(self.places),
                 self._rows,
@@ -242,19 +232,24 @@ class World:
         error = np.zeros(count)
         modcod = np.full(count, -1, dtype=np.int16)
         if len(rows.radio):
-            pair = rows.radio_pair
-            owner = pairs.a[pair]
+            owner, far = pairs.a[rows.radio_pair], pairs.b[rows.radio_pair]
             high = elevation_deg(
-                self._motion.position[owner], self._motion.axes[owner, 2], self._position[pairs.b[pair]]
+                self._motion.position[owner], self._motion.axes[owner, 2], self._position[far]
             )
-            excess = rows.zenith_db * cosecant(high)
-            excess += self._weather.extra_db(a.attenuation_db, t_s, rows, range_m[rows.radio], high)
-            further = self._weather.by_place(a.implementation_loss_bias_db, rows)
-            snr[rows.radio], rate[rows.radio], error[rows.radio] = rows.radio_state(
-                range_m[rows.radio], excess, further
+            length = range_m[rows.radio]
+            budget = rows.budget(
+                self._weather.tables,
+                length,
+                high,
+                self._weather.of_the_moment(a.attenuation_db, t_s, rows, length, high),
+                self._weather.by_place(a.implementation_loss_bias_db, rows),
             )
-            attenuation[rows.radio], elevation[rows.radio] = excess, high
-            modcod[rows.radio] = rows.current
+            heard = interference(rows, self._position, self._looks_down)
+            if heard is not None:
+                budget = budget.disturbed(heard)
+            rate[rows.radio], error[rows.radio] = rows.adapt(budget.snr_db)
+            snr[rows.radio], attenuation[rows.radio] = budget.snr_db, budget.attenuation_db
+            elevation[rows.radio], modcod[rows.radio] = high, rows.current
         loss = rows.base_loss.copy()
         up = np.ones(count, dtype=bool)
         for link in a.link_down:

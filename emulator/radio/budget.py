@@ -1,31 +1,267 @@
-"""The link budget: from the two ends' published figures and the distance to a signal-to-noise ratio.
+"""The link budget: from the two ends' published figures, distance and weather to a signal-to-noise ratio.
 
-Weather is not computed here: the attenuation beyond free space is an argument. It lowers the signal;
-the rise of the receiver's noise that goes with it on the way down is not modelled.
+`Figures` holds the radio figures of many links as columns, `evaluate` works out every term of their
+budgets; `link_budget` asks the same for one radio over arrays of distance and elevation, with the ModCod
+that the result buys. What hits a link besides (hidden bias, weather of the moment) is an argument.
+Interference needs to know of other links and is added by who knows them (`interference`).
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from emulator.errors import WorldError
+from emulator.radio import attenuation_table, noise, surroundings
+from emulator.radio.antennas import antenna_parameters, pointing_gain_db
+from emulator.radio.modcod import modcod_table
+from emulator.radio.slant_path import PathRequest, slant_path, stacked
+from emulator.spec import Place, RadioSpec
 from emulator.units import BOLTZMANN_DBW_K_HZ, SPEED_OF_LIGHT_M_S
 
+Floats = NDArray[np.float64]
 
-def free_space_loss_db(range_m: ArrayLike, frequency_ghz: ArrayLike) -> NDArray[np.float64]:
+
+def free_space_loss_db(range_m: ArrayLike, frequency_ghz: ArrayLike) -> Floats:
     """Basic free-space transmission loss in dB, ITU-R P.525-4 eq. 3: 20 log10(4 pi d f / c)."""
     constant = 20.0 * math.log10(4.0 * math.pi * 1e9 / SPEED_OF_LIGHT_M_S)
     return np.asarray(constant + 20.0 * (np.log10(range_m) + np.log10(frequency_ghz)))
 
 
-def snr_db(
-    eirp_dbw: NDArray[np.float64],
-    g_over_t_db_k: NDArray[np.float64],
-    bandwidth_mhz: NDArray[np.float64],
-    loss_db: NDArray[np.float64],
-) -> NDArray[np.float64]:
+def snr_db(eirp_dbw: Floats, g_over_t_db_k: Floats, bandwidth_mhz: Floats, loss_db: Floats) -> Floats:
     """Signal-to-noise ratio in dB in the bandwidth: EIRP + G/T - losses - 10 log10(k B)."""
-    noise = BOLTZMANN_DBW_K_HZ + 60.0 + 10.0 * np.log10(bandwidth_mhz)
-    return eirp_dbw + g_over_t_db_k - loss_db - noise
+    noise_dbw_k = BOLTZMANN_DBW_K_HZ + 60.0 + 10.0 * np.log10(bandwidth_mhz)
+    return eirp_dbw + g_over_t_db_k - loss_db - noise_dbw_k
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Published radio figures of n links in one direction each; arrays [n], antennas [n, 5]."""
+
+    frequency_ghz: Floats
+    bandwidth_mhz: Floats
+    eirp_dbw: Floats
+    g_over_t_db_k: Floats
+    implementation_db: Floats
+    #: clear-sky system noise of the receiver, K, where weather adds to it; 0 where it does not
+    system_noise_k: Floats
+    #: percentage of the year for which the attenuation counted on is exceeded; 0: clear sky
+    weather_percent: Floats
+    environment: NDArray[np.int64]
+    band: NDArray[np.int64]
+    #: see `antennas.antenna_parameters`
+    place_antenna: Floats
+    far_antenna: Floats
+
+    @staticmethod
+    def of(directions: Sequence[tuple[RadioSpec, bool]]) -> Figures:
+        """One link each of (radio, whether down). Raises `WorldError` naming radio and key."""
+        rows = [_figures(radio, down) for radio, down in directions]
+        columns = {field.name: [row[field.name] for row in rows] for field in fields(Figures)}
+        return Figures(
+            **{
+                name: np.array(values).reshape(len(rows), *([5] if name.endswith("antenna") else []))
+                for name, values in columns.items()
+            }
+        )
+
+    def where(self, index: NDArray[np.integer]) -> Figures:
+        """Those of an index array."""
+        return Figures(**{field.name: getattr(self, field.name)[index] for field in fields(self)})
+
+
+def _figures(radio: RadioSpec, down: bool) -> dict[str, object]:
+    side = "down" if down else "up"
+    frequency = getattr(radio, f"{side}_frequency_ghz")
+    try:
+        antennas = {
+            end: antenna_parameters(getattr(radio, end), frequency)
+            for end in ("place_antenna", "far_antenna")
+        }
+        environment = surroundings.environment_code(radio.environment)
+    except WorldError as error:
+        raise WorldError(f"radio {radio.name!r}: {error}") from None
+    return {
+        "frequency_ghz": float(frequency),
+        "bandwidth_mhz": float(getattr(radio, f"{side}_bandwidth_mhz")),
+        "eirp_dbw": float(getattr(radio, f"{side}_eirp_dbw")),
+        "g_over_t_db_k": float(getattr(radio, f"{side}_g_over_t_db_k")),
+        "implementation_db": float(radio.implementation_loss_db),
+        "system_noise_k": float(radio.down_system_noise_k) if down else 0.0,
+        "weather_percent": float(radio.weather_percent),
+        "environment": environment,
+        "band": surroundings.band_code(frequency),
+        **antennas,
+    }
+
+
+def check_radio(radio: RadioSpec) -> None:
+    """Raise `WorldError` naming the key for figures that no radio can have."""
+    for name in ("up_frequency_ghz", "down_frequency_ghz", "up_bandwidth_mhz", "down_bandwidth_mhz"):
+        if not 0.0 < getattr(radio, name) < math.inf:
+            raise WorldError(f"radio {radio.name!r}: {name} is {getattr(radio, name):g}, it must be above 0")
+    for name in ("down_system_noise_k", "hysteresis_db"):
+        if not getattr(radio, name) >= 0.0:
+            raise WorldError(
+                f"radio {radio.name!r}: {name} is {getattr(radio, name):g}, it must not be below 0"
+            )
+    for name in ("up_eirp_dbw", "down_eirp_dbw", "up_g_over_t_db_k", "down_g_over_t_db_k", "margin_db"):
+        if not math.isfinite(getattr(radio, name)):
+            raise WorldError(f"radio {radio.name!r}: {name} is {getattr(radio, name)}, it must be a number")
+    if not 0.0 <= radio.loss <= 1.0:
+        raise WorldError(f"radio {radio.name!r}: loss is {radio.loss:g}, allowed: 0 to 1")
+    least, most = attenuation_table.LEAST_PERCENT, attenuation_table.MOST_PERCENT
+    if radio.weather_percent != 0.0 and not least <= radio.weather_percent <= most:
+        raise WorldError(
+            f"radio {radio.name!r}: weather_percent is {radio.weather_percent:g}, allowed: 0 (clear sky) or "
+            f"{least:g} to {most:g}"
+        )
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Every term of n budgets, arrays in dB, losses positive."""
+
+    free_space_db: Floats
+    #: clear-sky gases
+    gas_db: Floats
+    #: rain, clouds and scintillation: what is counted on, and what was given
+    excess_db: Floats
+    #: what stands around the place
+    surroundings_db: Floats
+    #: antennas that do not point at the other end
+    pointing_db: Floats
+    #: noise that weather adds
+    noise_rise_db: Floats
+    #: disturbance by other links, as a rise of the noise
+    interference_rise_db: Floats
+    #: of the modems, and what was given
+    further_db: Floats
+    snr_db: Floats
+
+    @property
+    def attenuation_db(self) -> Floats:
+        """What the way takes beyond free space."""
+        return self.gas_db + self.excess_db + self.surroundings_db
+
+    def disturbed(self, interference_over_noise: Floats) -> Budget:
+        """The same with interference, given as ratio to the noise [n], not in dB."""
+        rise = 10.0 * np.log10(1.0 + interference_over_noise)
+        return replace(self, interference_rise_db=rise, snr_db=self.snr_db - rise)
+
+
+def evaluate(
+    figures: Figures,
+    tables: Floats,
+    which: NDArray[np.int32],
+    range_m: Floats,
+    elevation_deg: Floats,
+    *,
+    through_sky: NDArray[np.bool_],
+    rain_db: Floats,
+    further_db: Floats,
+) -> Budget:
+    """The budgets of n links, without interference.
+
+    `tables` [t, WIDTH] of the atmosphere and `which` [n] of them holds, -1 for none (see
+    `attenuation_table`); `range_m`, `elevation_deg` [n] of the far end from the place; `through_sky` [n]:
+    where what stands around the place is in the way; `rain_db` [n]: attenuation of the moment, on top of
+    what is counted on (below 0 where a belief has less); `further_db` [n]: losses besides.
+    """
+    gas, counted, absorbed = np.empty((3, len(range_m)))
+    attenuation_table.look_up(tables, which, elevation_deg, figures.weather_percent, gas, counted, absorbed)
+    elevation_rad = np.radians(elevation_deg)
+    around, gain = np.empty((2, len(range_m)))
+    environment = np.where(through_sky, figures.environment, surroundings.NONE)
+    surroundings.mean_excess_loss(environment, figures.band, elevation_rad, around)
+    pointing_gain_db(figures.place_antenna, figures.far_antenna, elevation_rad, range_m, gain)
+    rise = noise.g_over_t_loss_db(absorbed + rain_db, gas, figures.system_noise_k)
+    excess = counted + rain_db
+    free_space = free_space_loss_db(range_m, figures.frequency_ghz)
+    further = figures.implementation_db + further_db
+    loss = free_space + gas + excess + around - gain + rise + further
+    snr = snr_db(figures.eirp_dbw, figures.g_over_t_db_k, figures.bandwidth_mhz, loss)
+    return Budget(free_space, gas, excess, around, -gain, rise, np.zeros(len(range_m)), further, snr)
+
+
+@dataclass(frozen=True)
+class LinkBudget:
+    """Terms of a budget and what they buy; arrays of the shape that was asked for."""
+
+    terms: Budget
+    #: index in the radio's table, its label is `labels[modcod]`; the most robust where none fits
+    modcod: NDArray[np.int16]
+    labels: tuple[str, ...]
+    rate_bps: Floats
+    #: probability that a frame of `frame_bits` is lost
+    frame_error: Floats
+    frame_bits: int
+
+    @property
+    def snr_db(self) -> Floats:
+        """Signal-to-noise ratio in the bandwidth of the radio."""
+        return self.terms.snr_db
+
+
+def link_budget(
+    radio: RadioSpec,
+    range_m: ArrayLike,
+    elevation_deg: ArrayLike,
+    *,
+    down: bool = True,
+    place: Place | None = None,
+    rain_db: ArrayLike = 0.0,
+) -> LinkBudget:
+    """Budget of a radio towards the sky over arrays of distance in m and elevation in degrees.
+
+    `down`: towards the place that owns the radio, else away from it. `place`: whose atmosphere counts
+    (gases, and the weather of `radio.weather_percent`); without one there is none. `rain_db`: attenuation
+    besides. The arrays broadcast together and give the shape of the result. Raises `WorldError` with one
+    sentence for figures, elevations or distances that cannot be, `MissingPackageError` when the atmosphere
+    must be looked up and the itur package is not there.
+    """
+    check_radio(radio)
+    distance, elevation, rain = np.broadcast_arrays(
+        np.asarray(range_m, dtype=np.float64),
+        np.asarray(elevation_deg, dtype=np.float64),
+        np.asarray(rain_db, dtype=np.float64),
+    )
+    if not np.all(distance > 0.0):
+        raise WorldError(f"range_m is {distance[~(distance > 0.0)].flat[0]:g}, it must be above 0")
+    if not np.all(np.abs(elevation) <= 90.0):
+        wrong = elevation[~(np.abs(elevation) <= 90.0)].flat[0]
+        raise WorldError(f"elevation_deg is {wrong:g}, allowed: -90 to 90")
+    shape, count = distance.shape, distance.size
+    one = Figures.of([(radio, down)])
+    figures = one.where(np.zeros(count, dtype=np.intp))
+    paths = []
+    if place is not None and radio.weather:
+        paths = [slant_path(PathRequest(place, float(one.frequency_ghz[0])))]
+    terms = evaluate(
+        figures,
+        stacked(paths),
+        np.full(count, len(paths) - 1, dtype=np.int32),
+        distance.ravel(),
+        elevation.ravel(),
+        through_sky=np.ones(count, dtype=np.bool_),
+        rain_db=rain.ravel(),
+        further_db=np.zeros(count),
+    )
+    table = modcod_table(radio.modcods)
+    margin, ease = np.full(count, radio.margin_db), np.full(count, radio.hysteresis_db)
+    chosen = table.select(terms.snr_db, np.full(count, -1, dtype=np.int16), margin, ease)
+    error = table.frame_error(terms.snr_db, chosen)
+    rate = table.efficiency[chosen] * figures.bandwidth_mhz * 1e6
+    shaped = Budget(**{field.name: getattr(terms, field.name).reshape(shape) for field in fields(terms)})
+    return LinkBudget(
+        shaped,
+        chosen.reshape(shape),
+        table.labels,
+        rate.reshape(shape),
+        error.reshape(shape),
+        table.frame_bits,
+    )

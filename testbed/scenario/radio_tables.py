@@ -16,7 +16,7 @@ class AntennaTable(Table):
     """How an antenna's gain falls away from its peak, which EIRP and G/T already hold."""
 
     pattern: Literal[
-        "isotropic", "dish-s465", "aperture", "satellite-s1528", "phased-array", "dipole", "turnstile"
+        "isotropic", "dish-s465", "aperture", "satellite-s1528", "phased-array", "dipole", "turnstile", "qfh"
     ] = Field(default="isotropic", description="shape of the pattern")
     pointing: Literal["tracking", "zenith", "nadir"] = Field(
         default="tracking", description="where the peak is; tracking: at the other end"
@@ -40,8 +40,8 @@ class Radio(Table):
     )
     up_frequency_ghz: float = Field(gt=0.05, le=100, description="carrier, away from the place")
     down_frequency_ghz: float = Field(gt=0.05, le=100, description="carrier, towards the place")
-    up_bandwidth_mhz: float = Field(ge=0.001, le=5000, description="occupied bandwidth, away from the place")
-    down_bandwidth_mhz: float = Field(ge=0.001, le=5000, description="occupied bandwidth, towards the place")
+    up_bandwidth_mhz: float = Field(ge=1e-4, le=5000, description="occupied bandwidth, away from the place")
+    down_bandwidth_mhz: float = Field(ge=1e-4, le=5000, description="occupied bandwidth, towards the place")
     up_eirp_dbw: float = Field(ge=-60, le=100, description="radiated power of the place")
     down_eirp_dbw: float = Field(ge=-60, le=100, description="radiated power of the far end")
     up_g_over_t_db_k: float = Field(ge=-60, le=60, description="figure of merit of the far end, receiving")

@@ -14,9 +14,10 @@ import pytest
 from emulator.errors import WorldError
 from emulator.radio.atmosphere import shared
 from emulator.radio.modcod import modcod_table
+from emulator.satellites import published_elements
 from emulator.spec import CircularShell, ConstellationSpec, FixedLink, Place, RadioSpec, Waypoint
 from emulator.table import ACCESS, FEEDER, FIXED, ISL
-from emulator.world import Adjustments, LinkTable, World, published_elements
+from emulator.world import Adjustments, LinkTable, World
 from tests.emulator.worlds import DRY, gateway, region_spec, terminal, world_spec
 
 SPEED_OF_LIGHT = 299_792_458.0
@@ -303,7 +304,10 @@ def test_a_world_without_satellites_has_its_wires() -> None:
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"places": (Place("x", "ship"),)}, "place 'x': kind is 'ship', allowed: ground, aerial, satellite"),
+        (
+            {"places": (Place("x", "balloon"),)},
+            "place 'x': kind is 'balloon', allowed: ground, ship, aerial, satellite",
+        ),
         ({"places": (terminal("x", 1.0, 1.0, radio="ku"),)}, "place 'x': no radio 'ku', there is ka"),
         ({"places": (terminal("x", 91.0, 1.0),)}, "place 'x': latitude is 91 deg, allowed: -90 to 90"),
         (

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from emulator.world import published_elements
+from emulator.satellites import published_elements
 from testbed.scenario import load
 
 

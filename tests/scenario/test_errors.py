@@ -44,7 +44,7 @@ CASES = [
     ("run.seed=1\nname='x'", "is more than one value"),
     ("run.seed=" + "[" * 5000, "the value is nested too deeply"),
     ("network.control_endpoint=tcp://127.0.0.1:99999", "1 to 65535, or * for any free port"),
-    ("radios.s-terminal.up_bandwidth_mhz=1e-300", "must be at least 0.001"),
+    ("radios.s-terminal.up_bandwidth_mhz=1e-300", "must be at least 0.0001"),
     ("nodes.sensor.reading_interval_s=1e-9", "must be 0 (none) or at least 0.001"),
     ("run={name='x', start_utc='2025-06-01T12:00:00Z', duration_s=5, window_s=9}", "at most run.dur"),
     # names and targets that would go wrong without a word

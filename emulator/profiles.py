@@ -1,0 +1,123 @@
+"""Published figures of every kind of link: a profile for inter-satellite links, two a radio, one a fixed link.
+
+A profile is an index; what is known under it are columns. Which links there are, and over which distance,
+is not known here.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from emulator.errors import WorldError
+from emulator.radio.budget import Figures, check_radio
+from emulator.radio.modcod import ModCodStack, ModCodTable, modcod_table
+from emulator.spec import ConstellationSpec, FixedLink, RadioSpec
+
+#: bytes that a queue bounded in packets only may hold, per packet
+_LARGEST_PACKET_BYTES = 1500
+
+
+class Profiles:
+    """Columns by profile; raises `WorldError` for figures that no link can have."""
+
+    _FIELDS = (
+        "rate_bps", "fixed_ns", "jitter_ns", "loss", "queue_packets", "queue_bytes",
+        "margin_db", "hysteresis_db", "weather", "interference", "table", "radio", "frame_bits",
+    )  # fmt: skip
+    isl = 0
+    #: profile of the first radio; `figures` begins there
+    first_radio = 1
+
+    def __init__(
+        self, constellation: ConstellationSpec, radios: tuple[RadioSpec, ...], links: tuple[FixedLink, ...]
+    ) -> None:
+        tables: list[ModCodTable] = []
+        self._radio_index = {radio.name: k for k, radio in enumerate(radios)}
+        self._links_from = self.first_radio + 2 * len(radios)
+        self._links = links
+        entries: list[dict[str, float]] = [_isl_entry(constellation)]
+        names: list[str] = []
+        for number, radio in enumerate(radios):
+            check_radio(radio)
+            if radio.modcods not in names:
+                names.append(radio.modcods)
+                try:
+                    tables.append(modcod_table(radio.modcods))
+                except WorldError as error:
+                    raise WorldError(f"radio {radio.name!r}: {error}") from None
+            table = names.index(radio.modcods)
+            entry = _radio_entry(radio, number, table, tables[table].frame_bits)
+            entries.extend((entry, entry))
+        entries.extend(_fixed_entry(link) for link in links)
+        self.columns = {
+            name: np.array([entry.get(name, np.nan) for entry in entries]) for name in self._FIELDS
+        }
+        #: radio figures of profiles `first_radio`, `first_radio` + 1, ...: up and down of every radio
+        self.figures = Figures.of([(radio, down) for radio in radios for down in (False, True)])
+        self.modcods = ModCodStack(tables)
+
+    def of_radio(self, name: str) -> int:
+        """Index of the profile up; the one down follows it."""
+        return self.first_radio + 2 * self._radio_index[name]
+
+    def radio_number(self, name: str) -> int:
+        """Index of the radio of that name, -2 (no row's) for an unknown one."""
+        return self._radio_index.get(name, -2)
+
+    def of_link(self, index: int) -> tuple[int, int]:
+        """Profiles of the two directions of the spec's fixed link."""
+        link = self._links[index]
+        if link.radio:
+            up = self.of_radio(link.radio)
+            return up, up + 1
+        return self._links_from + index, self._links_from + index
+
+
+def _isl_entry(constellation: ConstellationSpec) -> dict[str, float]:
+    return {
+        "rate_bps": constellation.isl_rate_mbps * 1e6,
+        "fixed_ns": constellation.isl_processing_ms * 1e6,
+        "jitter_ns": 0.0,
+        "loss": 0.0,
+        "queue_packets": constellation.isl_queue_packets,
+        "queue_bytes": constellation.isl_queue_packets * _LARGEST_PACKET_BYTES,
+        "table": -1,
+        "radio": -1,
+        "frame_bits": _LARGEST_PACKET_BYTES * 8,
+    }
+
+
+def _radio_entry(radio: RadioSpec, number: int, table: int, frame_bits: int) -> dict[str, float]:
+    return {
+        "rate_bps": 0.0,
+        "fixed_ns": radio.processing_ms * 1e6,
+        "jitter_ns": radio.jitter_ms * 1e6,
+        "loss": radio.loss,
+        "queue_packets": radio.queue_packets,
+        "queue_bytes": radio.queue_kbytes * 1e3,
+        "margin_db": radio.margin_db,
+        "hysteresis_db": radio.hysteresis_db,
+        "weather": float(radio.weather),
+        "interference": float(radio.interference),
+        "table": table,
+        "radio": number,
+        "frame_bits": frame_bits,
+    }
+
+
+def _fixed_entry(link: FixedLink) -> dict[str, float]:
+    if not link.rate_mbps > 0.0 or link.delay_ms < 0.0 or not 0.0 <= link.loss <= 1.0:
+        raise WorldError(
+            f"link {link.a} - {link.b}: rate must be above 0, delay not negative, loss within 0 and 1"
+        )
+    return {
+        "rate_bps": link.rate_mbps * 1e6,
+        "fixed_ns": link.delay_ms * 1e6,
+        "jitter_ns": link.jitter_ms * 1e6,
+        "loss": link.loss,
+        "queue_packets": link.queue_packets,
+        "queue_bytes": link.queue_kbytes * 1e3,
+        "table": -1,
+        "radio": -1,
+        "frame_bits": _LARGEST_PACKET_BYTES * 8,
+    }
