@@ -68,12 +68,19 @@ def close_pairs(position, active, wanting, inner_m, outer_m, found):  # type: ig
     for k in range(count):
         member[at[bucket[k]]] = k
         at[bucket[k]] += 1
+    asking = 0
+    for k in range(count):
+        asking += wanting[active[k]]
+    # each pair is to be met once: from both ends by half of the 26 cells around and the own one, or, when
+    # few want links, from those by all cells
+    few = 2 * asking < count
     total = 0
     least, most = inner_m * inner_m, outer_m * outer_m
     for k in range(count):
         i = active[k]
-        # half of the 26 cells around and the own one: each pair is met once
-        for step in range(13, 27):
+        if few and not wanting[i]:
+            continue
+        for step in range(0 if few else 13, 27):
             x = cell[k, 0] + step // 9 - 1
             y = cell[k, 1] + step // 3 % 3 - 1
             z = cell[k, 2] + step % 3 - 1
@@ -82,10 +89,11 @@ def close_pairs(position, active, wanting, inner_m, outer_m, found):  # type: ig
                 other = member[q]
                 if cell[other, 0] != x or cell[other, 1] != y or cell[other, 2] != z:
                     continue  # another cell in the same bucket
-                if step == 13 and other <= k:
-                    continue
                 j = active[other]
-                if not (wanting[i] or wanting[j]):
+                if few:
+                    if j == i or (wanting[j] and other < k):
+                        continue
+                elif (step == 13 and other <= k) or not (wanting[i] or wanting[j]):
                     continue
                 dx = position[i, 0] - position[j, 0]
                 dy = position[i, 1] - position[j, 1]
