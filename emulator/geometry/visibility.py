@@ -45,10 +45,8 @@ _MU_M3_S2 = 3.986004418e14
 _ZENITH_RAD = 3.37e-3
 #: half of the largest acceleration that is not two-body: 3 J2 mu / r^2 at the surface is 0.032 m/s2
 _HALF_PERTURBATION_M_S2 = 0.016
-#: what else the bound allows for: drag on decaying orbits, a velocity known to a metre a second
+#: what else the bound allows for, above all drag on decaying orbits
 _SLACK_M, _SLACK_M_S = 1000.0, 5.0
-#: half of the interval over which velocities are taken from positions, s
-_HALF_STEP_S = 1.0
 
 
 class Sightings(NamedTuple):
@@ -227,7 +225,7 @@ class Visibility:
             return
         position = self._ephemeris.positions(t_s)
         swept, highest, bound = np.empty((3, count))
-        velocity = velocities_m_s(self._ephemeris, t_s)
+        velocity = self._ephemeris.velocities(t_s)
         _sweeps(position, velocity, self._valid_s, self._max_shift_m, swept, highest)
         here = self._motion.position
         direction = here / np.sqrt(np.einsum("ij,ij->i", here, here))[:, None]
@@ -248,12 +246,6 @@ def gathered(satellite: NDArray[np.int32], count: int) -> tuple[NDArray[np.int32
     row = np.empty(count, dtype=np.int32)
     row[different] = np.arange(len(different), dtype=np.int32)
     return different, row[satellite]
-
-
-def velocities_m_s(ephemeris: Ephemeris, t_s: float, wanted: NDArray[np.int32] | None = None) -> Floats:
-    """Earth-fixed velocities [m, 3] in m/s, good to a centimetre a second: central differences."""
-    after = ephemeris.positions(t_s + _HALF_STEP_S, wanted)
-    return np.asarray((after - ephemeris.positions(t_s - _HALF_STEP_S, wanted)) / (2.0 * _HALF_STEP_S))
 
 
 def _rate_rad_s(place: Place) -> float:

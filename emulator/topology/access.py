@@ -25,7 +25,6 @@ from numpy.typing import NDArray
 
 from emulator.errors import WorldError
 from emulator.geometry import elevation_deg
-from emulator.geometry.visibility import velocities_m_s
 from emulator.orbits.ephemeris import Ephemeris
 from emulator.spec import AccessSpec, Place
 from emulator.topology.feeders import fed
@@ -216,7 +215,7 @@ class Access:
             now.axes[place, 2],
             self._places[place].min_elevation_deg,
             self._ephemeris.positions(at_s, satellite),
-            velocities_m_s(self._ephemeris, at_s, satellite),
+            self._ephemeris.velocities(at_s, satellite),
         )
         return stay
 

@@ -7,7 +7,6 @@ import pytest
 
 from emulator.errors import WorldError
 from emulator.geometry import doppler_hz, range_rate_m_s
-from emulator.geometry.visibility import velocities_m_s
 from emulator.orbits.ephemeris import Ephemeris
 from emulator.orbits.frames import RunClock
 from emulator.orbits.motion import Motion
@@ -30,7 +29,7 @@ def test_the_range_rate_is_how_fast_the_range_changes() -> None:
         motion.position[0],
         motion.velocity[0],
         ephemeris.positions(20.0),
-        velocities_m_s(ephemeris, 20.0),
+        ephemeris.velocities(20.0),
     )
     assert np.abs(rate).max() > 5000.0
     assert np.abs(rate - (ranges[1] - ranges[0]) / (2.0 * h)).max() < one_centimetre_a_second

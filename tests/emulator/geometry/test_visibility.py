@@ -15,14 +15,12 @@ from sgp4.api import WGS72, Satrec
 
 from emulator.errors import WorldError
 from emulator.geometry import Sky
-from emulator.geometry.visibility import MAX_SHIFT_M, Visibility, velocities_m_s
+from emulator.geometry.visibility import MAX_SHIFT_M, Visibility
 from emulator.orbits.ephemeris import Ephemeris
 from emulator.orbits.frames import RunClock
 from emulator.orbits.motion import Motion
 from emulator.orbits.shells import generate
 from emulator.spec import CircularShell, ConstellationSpec, Place, Waypoint
-
-centimetre_a_second = 1e-2
 
 CLOCK = RunClock("2025-10-01T12:00:00Z")
 SHELLS = (
@@ -145,12 +143,6 @@ def test_only_those_who_watch_are_answered() -> None:
 def test_nothing_is_seen_without_satellites_or_places() -> None:
     assert len(Visibility(PLACES, Ephemeris([], CLOCK)).at(0.0).satellite) == 0
     assert len(Visibility([], _ephemeris()).at(0.0).satellite) == 0
-
-
-def test_velocities_are_the_derivative_of_positions() -> None:
-    ephemeris, h = _ephemeris(), 0.05
-    slope = (ephemeris.positions(33.0 + h) - ephemeris.positions(33.0 - h)) / (2.0 * h)
-    assert np.abs(velocities_m_s(ephemeris, 33.0) - slope).max() < centimetre_a_second
 
 
 def test_an_elevation_that_is_none_is_refused() -> None:

@@ -34,6 +34,9 @@ class Pinned:
     def positions(self, t_s: float, wanted: Any = None, shift_s: Any = None) -> np.ndarray:
         return self._position[self.all if wanted is None else wanted].copy()
 
+    def velocities(self, t_s: float, wanted: Any = None) -> np.ndarray:
+        return np.zeros_like(self.positions(t_s, wanted))
+
 
 def _access(
     places: Sequence[Place],

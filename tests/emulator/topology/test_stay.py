@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from emulator.geometry import ecef_from_geodetic, elevation_deg, enu_axes
-from emulator.geometry.visibility import velocities_m_s
 from emulator.orbits.elements import parse_elements
 from emulator.orbits.ephemeris import Ephemeris
 from emulator.orbits.frames import RunClock
@@ -32,7 +31,7 @@ def _exactly(ephemeris: Ephemeris, satellite: int, t_s: float, least_deg: float)
 
 def _compare(ephemeris: Ephemeris, least_deg: float, limit: int) -> np.ndarray:
     t_s = 7.0
-    position, velocity = ephemeris.positions(t_s), velocities_m_s(ephemeris, t_s)
+    position, velocity = ephemeris.positions(t_s), ephemeris.velocities(t_s)
     seen = np.flatnonzero(elevation_deg(PLACE, AXES[2], position) >= least_deg)[:limit]
     assert len(seen) >= min(limit, 5)
     stay = seconds_in_sight(PLACE, AXES[2], least_deg, position[seen], velocity[seen])
