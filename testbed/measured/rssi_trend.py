@@ -286,7 +286,7 @@ def _result(
         )
     )  # fmt: skip
     known = bool(packets.power_dbm.any())
-    remarks = (
+    remarks = [
         "Only packets that were received are there: near the sensitivity those that happened to be strong, "
         "so the measured trend is flatter than the real one.",
         f"The transmit power is {'as recorded' if known else 'unknown and in the offset'}; antennas: "
@@ -294,7 +294,12 @@ def _result(
         f"({parameters.far_pointing}) at the far end, an assumption, as is that polarisations match.",
         f"{packets.left_out} packets without a full set of figures, or nearer than "
         f"{parameters.min_distance_km:g} km, are left out.",
-    )
+    ]
+    if not known and parameters.offset_per == "all" and len(set(packets.source)) > 1:
+        remarks.append(
+            "One offset stands for the unknown powers of several sources: where weaker ones fly lower, that "
+            "looks like a trend over distance (--set offset_per=source gives each its own)."
+        )
     halves = "the first half calibrates" if parameters.split == "time" else "every other packet calibrates"
     return Comparison(
         "rssi-trend",
@@ -302,7 +307,7 @@ def _result(
         figures,
         verdicts,
         tuple(tables),
-        remarks,
+        tuple(remarks),
         lambda figure: _draw(figure, packets, judged),
     )
 
@@ -324,7 +329,9 @@ def _verdict(name: str, judged: Judged, parts: tuple[Part, ...], unit: str) -> V
 
 
 def _draw(figure: Any, packets: Packets, judged: Judged) -> None:
-    from testbed.report.style import BLUE, GRID, ORANGE, dots
+    from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
+
+    from testbed.report.style import BLUE, GRID, MUTED, ORANGE
 
     axes = figure.subplots(1, 2, sharey=True)
     test = judged.judged
@@ -333,14 +340,27 @@ def _draw(figure: Any, packets: Packets, judged: Judged) -> None:
         (axes[1], packets.range_m / 1e3, judged.by_distance, "distance, km"),
     )
     for ax, value, parts, label in shown:
-        ax.axhspan(-judged.sigma_db, judged.sigma_db, color=GRID, alpha=0.45, lw=0)
-        dots(ax, value[test], judged.residual_db[test], 2.0, BLUE, 0.35)
+        ax.axhspan(
+            -judged.sigma_db, judged.sigma_db, color=GRID, alpha=0.45, lw=0, label="one residual sigma"
+        )
+        ax.plot(value[~test], judged.residual_db[~test], "o", ms=1.6, mew=0, color=MUTED, alpha=0.35,
+                label="packets that calibrate")  # fmt: skip
+        ax.plot(value[test], judged.residual_db[test], "o", ms=2.2, mew=0, color=BLUE, alpha=0.5,
+                label="packets that are judged")  # fmt: skip
         low, high = float(value[test].min()), float(value[test].max())
+        first = next((part for part in parts if part.judged), None)
         for part in parts:
             ends = [max(part.low, low), min(part.high, high)]
-            ax.plot(ends, [part.mean_db] * 2, color=ORANGE, lw=2.4, ls="-" if part.judged else ":")
+            said = "mean of a part (dotted: too few)" if part is first else None
+            ax.plot(
+                ends, [part.mean_db] * 2, color=ORANGE, lw=2.4, ls="-" if part.judged else ":", label=said
+            )
         ax.set(xlabel=label)
     axes[1].set_xscale("log")
+    axes[1].xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 3.0, 5.0)))
+    axes[1].xaxis.set_major_formatter(ScalarFormatter())
+    axes[1].xaxis.set_minor_formatter(NullFormatter())
     axes[0].set(ylabel="measured less predicted level, dB")
-    axes[0].set_title("Residual by elevation (grey: one sigma; lines: means)")
-    axes[1].set_title("by distance")
+    axes[0].set_title("Residual by elevation")
+    axes[1].set_title("Residual by distance")
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, markerscale=2.5)
