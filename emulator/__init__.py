@@ -8,19 +8,33 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from emulator.constellation import Constellation, Site
     from emulator.errors import WorldError
+    from emulator.geometry import doppler_hz
     from emulator.spec import WorldSpec
     from emulator.table import Adjustments, LinkTable
     from emulator.world import World
 
-__all__ = ["Adjustments", "LinkTable", "World", "WorldError", "WorldSpec"]
+__all__ = [
+    "Adjustments",
+    "Constellation",
+    "LinkTable",
+    "Site",
+    "World",
+    "WorldError",
+    "WorldSpec",
+    "doppler_hz",
+]
 
 _HOMES = {
     "Adjustments": "emulator.table",
+    "Constellation": "emulator.constellation",
     "LinkTable": "emulator.table",
+    "Site": "emulator.constellation",
     "World": "emulator.world",
     "WorldError": "emulator.errors",
     "WorldSpec": "emulator.spec",
+    "doppler_hz": "emulator.geometry",
 }
 
 

@@ -28,16 +28,6 @@ _Parsed = tuple[str, Any, int]
 
 FORMATS = ("tle", "omm-json", "omm-xml", "omm-csv")
 
-#: what the error codes of SGP4 mean (Vallado et al. 2006, AIAA 2006-6753)
-ERROR_TEXT = {
-    1: "its mean eccentricity leaves 0 to 1",
-    2: "its mean motion falls below zero",
-    3: "its perturbed eccentricity leaves 0 to 1",
-    4: "its semi-latus rectum falls below zero",
-    5: "its elements are below the ground at their epoch",
-    6: "it has decayed: it would be below the ground",
-}
-
 
 def load_elements(path: str | Path, *more: str | Path) -> list[Element]:
     """All sets of one or several element files, plain or gzip, each in its own format.
@@ -141,6 +131,8 @@ def usable(
     `instants`: (Julian day, fraction) in UTC. Returns the usable ones, and the reason by name of each of
     the others. Raises `ElementsError` when none is left.
     """
+    from emulator.orbits.sgp4 import FAULTS  # here: it brings the compiler with it
+
     times = np.array(list(instants)).reshape(-1, 2)
     code = np.array([record.error for _, record in elements], dtype=np.uint8)
     unreal = np.zeros(len(elements), dtype=bool)
@@ -159,7 +151,7 @@ def usable(
             "(elements decayed, or far from their epoch)"
         )
     skipped = {
-        elements[i][0]: ERROR_TEXT.get(int(code[i]), "its position is not a number")
+        elements[i][0]: FAULTS[int(code[i])] if code[i] else "its position is not a number"
         for i in np.flatnonzero(bad)
     }
     return kept, skipped

@@ -183,7 +183,7 @@ def test_satellites_that_cannot_be_propagated_are_set_aside_by_name() -> None:
     kept, skipped = usable(elements[1:] + elements[:1], [(2460949.5 + 60.0, 0.0)])
     assert ([name for name, _ in kept], skipped) == (
         [NAME],
-        {"SINKER": "its mean eccentricity leaves 0 to 1"},
+        {"SINKER": "mean eccentricity is outside 0 to 1"},
     )
     with pytest.raises(ElementsError, match="none of the 1 satellites can be propagated"):
         usable(elements[1:], far)

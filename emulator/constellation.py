@@ -1,0 +1,284 @@
+"""Satellites for users of the library: where they are, what a place sees of them, and when.
+
+    sky = Constellation.walker(550.0, 53.0, 1584, 72, 17, start_utc="2025-10-01T12:00:00Z")
+    seen = sky.look(Site(48.1, 11.6, 520.0), 60.0)
+    print(sky.names[seen["satellite"][0]], seen["elevation_deg"][0], seen["slant_range_m"][0])
+
+Times are seconds after `start_utc`; positions and velocities are Earth-fixed (ECEF). Links, radio and
+networks are `emulator.World`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from emulator.errors import WorldError
+from emulator.geometry import Sky, geodetic_from_ecef, range_rate_m_s
+from emulator.orbits.elements import Element, load_elements, parse_elements, usable
+from emulator.orbits.ephemeris import Ephemeris
+from emulator.orbits.frames import RunClock
+from emulator.orbits.history import select
+from emulator.orbits.motion import Motion
+from emulator.orbits.sources import satellites_of, unique_names
+from emulator.spec import CircularShell, ConstellationSpec, Geostationary, Place
+from emulator.topology.windows import contact_windows
+from emulator.units import SECONDS_PER_DAY
+
+Floats = NDArray[np.float64]
+
+#: what `Constellation.look` gives for each satellite in sight; `satellite` is an index of `names`
+LOOK = np.dtype(
+    [
+        ("satellite", "i4"),
+        ("elevation_deg", "f8"),
+        ("azimuth_deg", "f8"),
+        ("slant_range_m", "f8"),
+        ("range_rate_m_s", "f8"),
+    ]
+)
+_UNIX_ZERO = 2_440_587.5  # Julian day
+_SECONDS_PER_HOUR = 3600.0
+
+
+@dataclass(frozen=True)
+class Site:
+    """A point that stands still, to look from: geodetic coordinates on WGS-84."""
+
+    latitude_deg: float
+    longitude_deg: float
+    altitude_m: float = 0.0
+    min_elevation_deg: float = 10.0
+
+
+class Constellation:
+    """Satellites in run time.
+
+    `elements`: (name, sgp4 record) of each satellite, names unique; `start_utc`: ISO 8601 with Z, the zero
+    of run time; `ages_s` [n]: how old the elements are then; `duration_s`: satellites that SGP4 cannot
+    propagate to the start or to so long after it are left out, and are in `skipped`. Raises `WorldError`
+    with one sentence.
+    """
+
+    def __init__(
+        self,
+        elements: Sequence[Element],
+        start_utc: str,
+        *,
+        ages_s: ArrayLike | None = None,
+        duration_s: float = SECONDS_PER_DAY,
+    ) -> None:
+        if not elements:
+            raise WorldError("constellation: names no satellite")
+        if not duration_s >= 0.0:
+            raise WorldError(f"constellation: duration_s is {duration_s:g}, it must not be below 0")
+        unique_names(list(elements))
+        self.start_utc = start_utc
+        self.duration_s = duration_s
+        self._clock = RunClock(start_utc)
+        start = self._clock.julian(0.0)
+        if ages_s is None:
+            _, ages_s = select(elements, start)
+        #: (name, sgp4 record) of every satellite that is propagated
+        self.elements, self.skipped = usable(list(elements), [start, self._clock.julian(duration_s)])
+        #: [n] names, in the order of all arrays
+        self.names = tuple(name for name, _ in self.elements)
+        self.index = {name: index for index, name in enumerate(self.names)}
+        kept = np.array([name not in self.skipped for name, _ in elements])
+        #: [n] seconds from the epoch of the elements to the start (below 0: the epoch is after the start)
+        self.ages_s: Floats = np.asarray(ages_s, dtype=np.float64)[kept]
+        self._ephemeris = Ephemeris([record for _, record in self.elements], self._clock)
+
+    # --- where from -----------------------------------------------------------------------------
+
+    @classmethod
+    def of(
+        cls, spec: ConstellationSpec, start_utc: str, duration_s: float = SECONDS_PER_DAY
+    ) -> Constellation:
+        """The satellites of a specification: elements, shells, geostationary ones, those over a region."""
+        elements, ages_s = satellites_of(spec, RunClock(start_utc))
+        return cls(elements, start_utc, ages_s=ages_s, duration_s=duration_s)
+
+    @classmethod
+    def from_text(
+        cls,
+        text: str,
+        form: str = "",
+        *,
+        start_utc: str = "",
+        choice: str = "published",
+        duration_s: float = SECONDS_PER_DAY,
+    ) -> Constellation:
+        """Satellites of a TLE or OMM text.
+
+        `form`: "tle", "omm-json", "omm-xml", "omm-csv"; empty: detected. `start_utc`: empty: the median
+        epoch, to the full hour. `choice`: which of several sets of a satellite counts at the start,
+        "published" (the newest before it) or "nearest".
+        """
+        return cls._of_sets(parse_elements(text, form), start_utc, choice, duration_s)
+
+    @classmethod
+    def from_file(
+        cls,
+        path: str | Path,
+        *more: str | Path,
+        start_utc: str = "",
+        choice: str = "published",
+        duration_s: float = SECONDS_PER_DAY,
+    ) -> Constellation:
+        """Satellites of one or several TLE or OMM files, plain or gzip; see `from_text`."""
+        return cls._of_sets(load_elements(path, *more), start_utc, choice, duration_s)
+
+    @classmethod
+    def _of_sets(cls, sets: list[Element], start_utc: str, choice: str, duration_s: float) -> Constellation:
+        start_utc = start_utc or _middle_epoch(sets)
+        elements, ages_s = select(sets, RunClock(start_utc).julian(0.0), choice)
+        return cls(elements, start_utc, ages_s=ages_s, duration_s=duration_s)
+
+    @classmethod
+    def walker(
+        cls,
+        altitude_km: float,
+        inclination_deg: float,
+        satellites: int,
+        planes: int,
+        phasing: int = 0,
+        *,
+        start_utc: str,
+        pattern: str = "delta",
+        name: str = "sat",
+    ) -> Constellation:
+        """A Walker shell i:T/P/F, "delta" (planes over 360 deg) or "star" (over 180 deg)."""
+        shell = CircularShell(altitude_km, inclination_deg, satellites, planes, phasing, pattern, name)
+        return cls.of(ConstellationSpec(shells=(shell,)), start_utc)
+
+    @classmethod
+    def geostationary(cls, *satellites: Geostationary, start_utc: str) -> Constellation:
+        """Satellites that stand over the equator."""
+        return cls.of(ConstellationSpec(geostationary=satellites), start_utc)
+
+    @classmethod
+    def combined(cls, *parts: Constellation) -> Constellation:
+        """Several constellations as one, in the order given; they must begin at the same time."""
+        if not parts:
+            raise WorldError("constellation: names no satellite")
+        starts = sorted({part.start_utc for part in parts})
+        if len(starts) > 1:
+            raise WorldError(f"constellations that are combined begin at {', '.join(starts)}, give one start")
+        whole = cls(
+            [element for part in parts for element in part.elements],
+            parts[0].start_utc,
+            ages_s=np.concatenate([part.ages_s for part in parts]),
+            duration_s=min(part.duration_s for part in parts),
+        )
+        for part in parts:
+            whole.skipped.update(part.skipped)
+        return whole
+
+    # --- where they are -------------------------------------------------------------------------
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def positions(self, t_s: ArrayLike) -> Floats:
+        """ECEF positions in m: [n, 3] at one run time, [t, n, 3] at the run times `t_s` [t].
+
+        Not numbers where SGP4 fails.
+        """
+        if np.ndim(t_s) == 0:
+            return self._ephemeris.positions(float(np.asarray(t_s)))
+        return self._ephemeris.positions_at(t_s)
+
+    def velocities(self, t_s: ArrayLike) -> Floats:
+        """Earth-fixed velocities in m/s, as `positions`: what these change by in the rotating frame."""
+        if np.ndim(t_s) == 0:
+            return self._ephemeris.velocities(float(np.asarray(t_s)))
+        times = np.asarray(t_s, dtype=np.float64)
+        found = np.empty((len(times), len(self), 3))
+        for k in np.argsort(times, kind="stable"):  # near instants share their knots
+            found[k] = self._ephemeris.velocities(float(times[k]))
+        return found
+
+    def geodetic(self, t_s: ArrayLike) -> tuple[Floats, Floats, Floats]:
+        """(latitude deg, longitude deg, altitude m) on WGS-84: [n] each, or [t, n] at run times [t]."""
+        return geodetic_from_ecef(self.positions(t_s))
+
+    def look(self, place: Place | Site, t_s: float, min_elevation_deg: float | None = None) -> NDArray[Any]:
+        """What a place sees at run time `t_s`, the highest first.
+
+        `place`: fixed or moving; `min_elevation_deg`: None: the place's own. Returns an array of `LOOK`:
+        azimuth from north over east; range rate above zero while the satellite leaves. The Doppler shift is
+        `emulator.doppler_hz(seen["range_rate_m_s"], frequency_hz)`.
+        """
+        place = _place(place)
+        least = place.min_elevation_deg if min_elevation_deg is None else min_elevation_deg
+        if not -90.0 <= least <= 90.0:
+            raise WorldError(f"place {place.id!r}: min_elevation_deg is {least:g}, allowed: -90 to 90")
+        motion = Motion([place])
+        motion.move_to(float(t_s))
+        positions = self.positions(t_s)
+        here, velocity = motion.position[0], motion.velocity[0]
+        index, elevation, azimuth, slant_range = Sky(len(self)).visible(
+            here, motion.axes[0], positions, least
+        )
+        seen = np.zeros(len(index), LOOK)
+        seen["satellite"], seen["elevation_deg"], seen["azimuth_deg"] = index, elevation, azimuth
+        seen["slant_range_m"] = slant_range
+        moving = self._ephemeris.velocities(float(t_s), index)
+        seen["range_rate_m_s"] = range_rate_m_s(here, velocity, positions[index], moving)
+        return seen[np.argsort(-elevation, kind="stable")]
+
+    def passes(
+        self,
+        place: Place | Site | Sequence[Place | Site],
+        from_s: float,
+        to_s: float,
+        min_elevation_deg: float | None = None,
+        progress: Callable[[float], None] | None = None,
+    ) -> NDArray[Any]:
+        """When satellites rise over one or several places, culminate and set, in order of place and start.
+
+        `from_s`, `to_s`: run times; `min_elevation_deg`: None: each place's own; `progress`: called with
+        the share that is done. Returns an array of `emulator.topology.windows.WINDOW`; `place` counts the
+        places as given, `satellite` is an index of `names`.
+        """
+        places = [place] if isinstance(place, Place | Site) else list(place)
+        return contact_windows(
+            [record for _, record in self.elements],
+            self._clock,
+            [_place(one) for one in places],
+            from_s,
+            to_s,
+            min_elevation_deg=min_elevation_deg,
+            progress=progress,
+        )
+
+
+def _place(place: Place | Site) -> Place:
+    if isinstance(place, Site):
+        return Place(
+            "site",
+            "ground",
+            place.latitude_deg,
+            place.longitude_deg,
+            place.altitude_m,
+            min_elevation_deg=place.min_elevation_deg,
+        )
+    if place.kind == "satellite":
+        raise WorldError(
+            f"place {place.id!r} is on a satellite: what is asked is seen from the ground or air"
+        )
+    return place
+
+
+def _middle_epoch(sets: list[Element]) -> str:
+    """Median epoch to the full hour, ISO 8601 with Z."""
+    days = sorted(record.jdsatepoch + record.jdsatepochF for _, record in sets)
+    hours = round((days[len(days) // 2] - _UNIX_ZERO) * SECONDS_PER_DAY / _SECONDS_PER_HOUR)
+    return datetime.fromtimestamp(hours * _SECONDS_PER_HOUR, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
