@@ -1,4 +1,4 @@
-"""Rain on a path: ITU-R P.838-3 specific attenuation over the effective path of ITU-R P.618-13.
+"""Rain on a path: ITU-R P.838-3 specific attenuation over the effective path of ITU-R P.618-13 or P.530-17.
 
 P.618 gives the path reduction for the rain rate exceeded 0.01 % of the time. Using it for a rain rate
 at one moment is a modelling choice: it stands for a shower whose extent follows its rate.
@@ -41,13 +41,19 @@ def specific_attenuation_db_km(
     """
     if rain_rate_mm_h <= 0.0:
         return 0.0
+    k, alpha = _coefficients(frequency_ghz, elevation_deg, polarization_deg)
+    return float(k * rain_rate_mm_h**alpha)
+
+
+def _coefficients(frequency_ghz: float, elevation_deg: float, polarization_deg: float) -> tuple[float, float]:
+    """k and alpha of P.838-3."""
     log_f = math.log10(max(frequency_ghz, 1.0))
     k_h, k_v = 10.0 ** _fit(_K_H, log_f), 10.0 ** _fit(_K_V, log_f)
     a_h, a_v = _fit(_ALPHA_H, log_f), _fit(_ALPHA_V, log_f)
     tilt = math.cos(math.radians(elevation_deg)) ** 2 * math.cos(math.radians(2.0 * polarization_deg))
     k = (k_h + k_v + (k_h - k_v) * tilt) / 2.0
     alpha = (k_h * a_h + k_v * a_v + (k_h * a_h - k_v * a_v) * tilt) / (2.0 * k)
-    return float(k * rain_rate_mm_h**alpha)
+    return k, alpha
 
 
 def _fit(table: _Fit, log_f: float) -> float:
@@ -133,3 +139,30 @@ def exceeded_attenuation_db(
         - beta * (1.0 - percent) * sine
     )
     return float(attenuation_001_db * (percent / 0.01) ** -exponent)
+
+
+def terrestrial_attenuation_db(
+    rain_rate_001_mm_h: float,
+    frequency_ghz: float,
+    length_km: float,
+    percent: float = 0.01,
+    polarization_deg: float = 45.0,
+) -> float:
+    """Rain attenuation in dB of a terrestrial path, exceeded for a percentage of an average year.
+
+    `rain_rate_001_mm_h` is the rate exceeded for 0.01 % (ITU-R P.837). ITU-R P.530-17 section 2.4.1, stated
+    for 0.001 to 1 %, up to 60 km and 100 GHz.
+    """
+    k, alpha = _coefficients(frequency_ghz, 0.0, polarization_deg)
+    if rain_rate_001_mm_h <= 0.0 or length_km <= 0.0:
+        return 0.0
+    factor = 1.0 / (
+        0.477 * length_km**0.633 * rain_rate_001_mm_h ** (0.073 * alpha) * frequency_ghz**0.123
+        - 10.579 * (1.0 - math.exp(-0.024 * length_km))
+    )
+    worst_db = k * rain_rate_001_mm_h**alpha * length_km * min(factor, 2.5)
+    c0 = 0.12 + 0.4 * math.log10(frequency_ghz / 10.0) ** 0.8 if frequency_ghz >= 10.0 else 0.12
+    c1 = 0.07**c0 * 0.12 ** (1.0 - c0)
+    c2 = 0.855 * c0 + 0.546 * (1.0 - c0)
+    c3 = 0.139 * c0 + 0.043 * (1.0 - c0)
+    return float(worst_db * c1 * percent ** -(c2 + c3 * math.log10(percent)))

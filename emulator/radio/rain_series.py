@@ -82,6 +82,12 @@ class RainFit:
         """Attenuation in dB that the series exceeds for a percentage of the time, in closed form."""
         return self.attenuation_db(_quantile(percent))
 
+    def series_db(self, key: np.uint64, start_s: float, step_s: float, count: int) -> NDArray[np.float64]:
+        """Attenuation in dB [count] at start_s, start_s + step_s, ... for the states of a key."""
+        states = np.empty(count)
+        fill_states(key, float(start_s), float(step_s), states)
+        return np.maximum(0.0, np.exp(self.m + self.sigma * states) - self.offset_db)
+
 
 #: of a path that is never rained on
 DRY: Final = RainFit(-math.inf, 1.0, 0.0)
@@ -108,18 +114,29 @@ def rain_fit(
         polarization_deg,
     )
     percents = [p for p in PERCENTS if p < climate.rain_probability_percent]
-    if worst_db <= 0.0 or len(percents) < 2:
+    return fit_log_normal(
+        percents,
+        [exceeded_attenuation_db(worst_db, p, elevation_deg, place.latitude_deg) for p in percents],
+        climate.rain_probability_percent,
+    )
+
+
+def fit_log_normal(
+    percents: Sequence[float], exceeded_db: Sequence[float], rain_probability_percent: float
+) -> RainFit:
+    """The log-normal through attenuations in dB exceeded for percentages of the time, and its offset.
+
+    Least squares of the logarithm over the normal quantile; `DRY` with fewer than two or nothing exceeded.
+    """
+    if len(percents) < 2 or min(exceeded_db) <= 0.0:
         return DRY
     quantiles = [_quantile(p) for p in percents]
-    logs = [
-        math.log(exceeded_attenuation_db(worst_db, p, elevation_deg, place.latitude_deg)) for p in percents
-    ]
+    logs = [math.log(a) for a in exceeded_db]
     mean_q, mean_log = sum(quantiles) / len(percents), sum(logs) / len(percents)
     spread = sum((q - mean_q) ** 2 for q in quantiles)
     sigma = sum((q - mean_q) * (a - mean_log) for q, a in zip(quantiles, logs, strict=True)) / spread
     m = mean_log - sigma * mean_q
-    onset = _quantile(climate.rain_probability_percent)
-    return RainFit(m, sigma, math.exp(m + sigma * onset))
+    return RainFit(m, sigma, math.exp(m + sigma * _quantile(rain_probability_percent)))
 
 
 class RainSeries:
@@ -188,10 +205,8 @@ class RainSeries:
         frequency_ghz: float,
     ) -> NDArray[np.float64]:
         """Rain attenuation in dB [count] at start_s, start_s + step_s, ... of a path from a place id."""
-        states = np.empty(count)
-        fill_states(self._keys[place], float(start_s), float(step_s), states)
         fit = self.fit(place, frequency_ghz, elevation_deg)
-        return np.maximum(0.0, np.exp(fit.m + fit.sigma * states) - fit.offset_db)
+        return fit.series_db(self._keys[place], start_s, step_s, count)
 
     def fit(self, place: str, frequency_ghz: float, elevation_deg: float) -> RainFit:
         """The log-normal of a path from a place id."""

@@ -6,7 +6,12 @@ import csv
 
 import pytest
 
-from emulator.radio.rain import slant_attenuation_db, slant_path_km, specific_attenuation_db_km
+from emulator.radio.rain import (
+    slant_attenuation_db,
+    slant_path_km,
+    specific_attenuation_db_km,
+    terrestrial_attenuation_db,
+)
 from tests.emulator.worlds import shared
 
 RATES = (0.5, 5.0, 22.0, 80.0)
@@ -44,3 +49,22 @@ def test_more_rain_attenuates_more_and_none_not_at_all() -> None:
 def test_above_the_rain_there_is_no_attenuation() -> None:
     assert slant_attenuation_db(50.0, 29.5, 35.0, 47.0, 3.5, 20.0) == 0.0
     assert slant_path_km(-1.0, 30.0) == 0.0
+
+
+@pytest.mark.parametrize("frequency_ghz", [7.0, 18.2, 38.0])
+@pytest.mark.parametrize("length_km", [1.0, 5.4, 17.0])
+def test_a_terrestrial_path_is_attenuated_as_by_the_itur_package(
+    frequency_ghz: float, length_km: float
+) -> None:
+    itur = pytest.importorskip("itur")
+    for percent in (1.0, 0.1, 0.01, 0.001):
+        expected = itur.models.itu530.rain_attenuation(
+            50.6, 10.0, length_km, frequency_ghz, 0.0, percent, tau=90, R001=32.0
+        )
+        found = terrestrial_attenuation_db(32.0, frequency_ghz, length_km, percent, 90.0)
+        assert found == pytest.approx(float(expected.value), rel=1e-9)
+
+
+def test_without_rain_or_length_a_terrestrial_path_is_not_attenuated() -> None:
+    assert terrestrial_attenuation_db(0.0, 18.0, 5.0) == 0.0
+    assert terrestrial_attenuation_db(30.0, 18.0, 0.0) == 0.0
