@@ -1,0 +1,35 @@
+"""Sine and cosine of the vectorised kernels: against those of the platform."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from emulator.orbits.trigonometry import TURN, sin_cos, within_a_turn
+
+few_last_places = 4e-16
+a_million_turns = 1e6 * TURN
+
+
+@given(st.floats(-a_million_turns, a_million_turns))
+def test_sine_and_cosine_are_good_to_the_last_places(angle: float) -> None:
+    sine, cosine = sin_cos(angle)
+    assert abs(sine - math.sin(angle)) <= few_last_places
+    assert abs(cosine - math.cos(angle)) <= few_last_places
+
+
+@pytest.mark.parametrize("eighth", range(-9, 10))
+def test_they_hold_on_both_sides_of_every_change_of_quadrant(eighth: int) -> None:
+    for nudge in (-1e-9, 0.0, 1e-9):
+        angle = eighth * TURN / 8.0 + nudge
+        assert sin_cos(angle) == pytest.approx((math.sin(angle), math.cos(angle)), abs=few_last_places)
+
+
+@given(st.floats(-a_million_turns, a_million_turns))
+def test_an_angle_is_brought_within_half_a_turn(angle: float) -> None:
+    found = within_a_turn(angle)
+    assert abs(found) <= TURN / 2.0 + 1e-9
+    assert math.sin(found) == pytest.approx(math.sin(angle), abs=few_last_places)
