@@ -16,11 +16,13 @@ from sgp4.api import WGS72, Satrec
 from emulator.errors import WorldError
 from emulator.geometry import Sky
 from emulator.geometry.visibility import MAX_SHIFT_M, Visibility
+from emulator.orbits.elements import parse_elements
 from emulator.orbits.ephemeris import Ephemeris
 from emulator.orbits.frames import RunClock
 from emulator.orbits.motion import Motion
 from emulator.orbits.shells import generate
 from emulator.spec import CircularShell, ConstellationSpec, Place, Waypoint
+from tests.emulator.worlds import starlink_text
 
 CLOCK = RunClock("2025-10-01T12:00:00Z")
 SHELLS = (
@@ -152,3 +154,17 @@ def test_an_elevation_that_is_none_is_refused() -> None:
 
 def test_shifts_of_a_hundred_kilometres_are_covered_unless_said_otherwise() -> None:
     assert MAX_SHIFT_M == 100e3
+
+
+def test_real_satellites_are_all_found() -> None:
+    elements = parse_elements(starlink_text(), "tle", source="starlink")
+    ephemeris = Ephemeris([record for _, record in elements], CLOCK)
+    visibility, sky = Visibility(PLACES, ephemeris), Sky(len(elements))
+    motion = Motion(PLACES)
+    for t_s in (0.0, 15.0, 30.0, 45.0, 3600.0):
+        seen = visibility.at(t_s)
+        motion.move_to(t_s)
+        positions = ephemeris.positions(t_s)
+        for k, place in enumerate(PLACES):
+            expected = sky.visible(motion.position[k], motion.axes[k], positions, place.min_elevation_deg)[0]
+            assert np.array_equal(seen.satellite[seen.first[k] : seen.first[k + 1]], expected)
