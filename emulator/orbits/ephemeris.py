@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from emulator.errors import WorldError
 from emulator.jit import inline_kernel, kernel
 from emulator.orbits.frames import RunClock
 from emulator.orbits.sgp4 import Propagator
@@ -135,7 +136,8 @@ class Ephemeris:
     ) -> NDArray[np.float64]:
         """ECEF positions [m, 3] in m at run time `t_s` of the satellites `wanted` (default: all).
 
-        `shift_s` [n]: seconds by which satellites run ahead of their elements (at most a few knots).
+        `shift_s` [n]: seconds by which satellites run ahead of their elements (at most a few knots). Raises
+        `WorldError` for a time that is not finite, a satellite that is not there, a shift of another length.
         """
         out = np.empty((len(self.all) if wanted is None else len(wanted), 3))
         self._write_positions(t_s, wanted, shift_s, out)
@@ -164,7 +166,7 @@ class Ephemeris:
 
         Arguments as in `positions`.
         """
-        wanted = self.all if wanted is None else wanted
+        wanted = self.all if wanted is None else self._checked(wanted)
         out = np.empty((len(wanted), 3))
         velocities_of_some(*self._at(t_s, shift_s), wanted, out)
         return out
@@ -199,10 +201,24 @@ class Ephemeris:
         if wanted is None:
             positions_of_all(*self._at(t_s, shift_s), out)
         else:
-            positions_of_some(*self._at(t_s, shift_s), wanted, out)
+            positions_of_some(*self._at(t_s, shift_s), self._checked(wanted), out)
+
+    def _checked(self, wanted: NDArray[np.int32]) -> NDArray[np.int32]:
+        """Indices that kernels may follow without looking."""
+        if len(wanted) and not (wanted.min() >= 0 and wanted.max() < len(self.all)):
+            wrong = wanted[(wanted < 0) | (wanted >= len(self.all))][0]
+            raise WorldError(f"ephemeris: satellite {wrong} is wanted, allowed: 0 to {len(self.all) - 1}")
+        return wanted
 
     def _at(self, t_s: float, shift_s: NDArray[np.float64] | None) -> tuple[Any, ...]:
         """What the kernels take for an instant: coefficients, seconds, shift, scale, and the Earth's turn."""
+        if not math.isfinite(t_s):
+            raise WorldError(f"ephemeris: run time is {t_s} s, should be a finite number")
+        if shift_s is not None and len(shift_s) != len(self.all):
+            raise WorldError(
+                f"ephemeris: shift_s has {len(shift_s)} values, should have one for each of "
+                f"{len(self.all)} satellites"
+            )
         knot = math.floor(t_s / KNOT_S)
         sidereal = float(self._clock.sidereal_rad(t_s))
         return (

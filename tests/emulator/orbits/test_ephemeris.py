@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from typing import Any
 
 import numpy as np
 import pytest
@@ -182,6 +183,23 @@ def test_a_satellite_that_sgp4_gives_up_on_has_no_position_and_the_others_have()
     assert np.isnan(found[0]).all()
     assert np.isfinite(found[1]).all()
     assert np.isfinite(ephemeris.positions(0.0)).all()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"t_s": float("nan")}, "run time is nan s, should be a finite number"),
+        ({"t_s": 0.0, "wanted": np.array([0, 4], np.int32)}, "satellite 4 is wanted, allowed: 0 to 3"),
+        ({"t_s": 0.0, "wanted": np.array([-1], np.int32)}, "satellite -1 is wanted, allowed: 0 to 3"),
+        ({"t_s": 0.0, "shift_s": np.zeros(3)}, "shift_s has 3 values, should have one for each of 4"),
+    ],
+)
+def test_what_cannot_be_answered_is_refused_in_a_sentence(arguments: dict[str, Any], sentence: str) -> None:
+    clock = RunClock("2025-10-01T12:00:00Z")
+    ephemeris = Ephemeris([record for _, record in generate(REGION, clock)], clock)
+    for ask in (ephemeris.positions, ephemeris.velocities):
+        with pytest.raises(WorldError, match=sentence):
+            ask(**arguments)
 
 
 def test_a_start_that_is_not_utc_is_refused() -> None:
