@@ -33,7 +33,7 @@ ELEVATION_KNOTS_DEG: Final[Floats] = np.array(90.0 - (np.arange(_ELEVATIONS) * _
 ELEVATION_KNOTS_DEG[-1] = LEAST_ELEVATION_DEG
 
 #: knots of percentage: those of the ITU-R maps, and between them as many as the gases need
-_BETWEEN: Final = 4
+_BETWEEN: Final = 2
 _MAP: Final = (1.0, 2.0, 3.0, 5.0, 10.0, 20.0, 30.0, 50.0)
 PERCENT_KNOTS: Final[Floats] = np.exp(
     np.interp(np.arange((len(_MAP) - 1) * _BETWEEN + 1) / _BETWEEN, np.arange(len(_MAP)), np.log(_MAP))

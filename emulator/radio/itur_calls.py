@@ -21,10 +21,8 @@ from emulator.errors import MissingPackageError
 
 Floats = NDArray[np.float64]
 
-#: percentages of time between which the maps of water vapour and cloud go straight in the logarithm
-MAP_PERCENT = (1.0, 2.0, 3.0, 5.0, 10.0, 20.0, 30.0, 50.0)
-#: the maps' cells end here
-_MAP_LATITUDE_DEG = 89.9
+#: nearer to the north pole the package has no water vapour or cloud at most longitudes
+_MAP_LATITUDE_DEG = 86.5
 #: surface mean temperatures (P.1510) are of the ground; stations up to this height stand on it
 _GROUND_KM = 3.0
 _LAPSE_K_PER_KM = 6.5  # P.835-6, up to the tropopause

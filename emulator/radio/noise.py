@@ -20,8 +20,10 @@ from emulator.jit import kernel
 MEAN_RADIATING_K: Final = 275.0
 #: cosmic background as P.618 has it
 COSMIC_K: Final = 2.7
-_ENOUGH_DB: Final = 1e-12
-_STEPS: Final = 60
+#: as many as a double has digits
+_HALVES: Final = 60
+#: what is left of the noise at the least, where a system noise is given that cannot hold its clear sky
+_LEAST_NOISE: Final = 1e-3
 
 Floats = NDArray[np.float64]
 
@@ -44,9 +46,10 @@ def g_over_t_loss(extra_db: float, clear_db: float, system_noise_k: float) -> fl
         return 0.0
     # (T_mr - 2.7 K)(through clear sky - through both): the sky's rise above what the receiver has already
     through = 10.0 ** (-0.1 * clear_db)
-    rise_k = (MEAN_RADIATING_K - COSMIC_K) * through * -math.expm1(-0.1 * math.log(10.0) * extra_db)
-    # less attenuation than in a clear sky (a belief may say so) cannot take away more noise than there is
-    return 10.0 * math.log10(max(1.0 + rise_k / system_noise_k, 1e-3))
+    # a belief may be that there is less than in a clear sky, but not that the sky is colder than space
+    more_db = max(extra_db, -clear_db)
+    rise_k = (MEAN_RADIATING_K - COSMIC_K) * through * -math.expm1(-0.1 * math.log(10.0) * more_db)
+    return 10.0 * math.log10(max(1.0 + rise_k / system_noise_k, _LEAST_NOISE))
 
 
 @kernel
@@ -57,29 +60,18 @@ def _losses(extra_db: Any, clear_db: Any, system_noise_k: Any, loss_db: Any) -> 
 
 @kernel
 def _attenuations(drop_db: Any, clear_db: Any, system_noise_k: Any, extra_db: Any) -> None:
-    """Newton's method, by halves where it would leave the bracket; the drop rises with the attenuation."""
+    """By halves: noise changes the same way as attenuation, which so is between nothing and the drop."""
     for n in range(len(drop_db)):
-        drop, clear, system = drop_db[n], clear_db[n], system_noise_k[n]
-        if not system > 0.0:
-            extra_db[n] = drop
-            continue
-        # noise changes the same way, so the attenuation alone is less than the drop
-        low, high = min(drop, 0.0), max(drop, 0.0)
-        guess = drop
-        for _ in range(_STEPS):
-            error = guess + g_over_t_loss(guess, clear, system) - drop
-            if error > 0.0:
-                high = guess
-            else:
-                low = guess
-            if abs(error) < _ENOUGH_DB or high - low < _ENOUGH_DB:
-                break
-            hotter_k = (MEAN_RADIATING_K - COSMIC_K) * 10.0 ** (-0.1 * (clear + guess))
-            noise_k = system * 10.0 ** (0.1 * g_over_t_loss(guess, clear, system))
-            guess -= error / (1.0 + hotter_k / noise_k)
-            if not low < guess < high:
-                guess = (low + high) / 2.0
-        extra_db[n] = guess
+        low, high = min(drop_db[n], 0.0), max(drop_db[n], 0.0)
+        extra_db[n] = drop_db[n]
+        if system_noise_k[n] > 0.0:
+            for _ in range(_HALVES):
+                extra_db[n] = (low + high) / 2.0
+                loss = g_over_t_loss(extra_db[n], clear_db[n], system_noise_k[n])
+                if extra_db[n] + loss > drop_db[n]:
+                    high = extra_db[n]
+                else:
+                    low = extra_db[n]
 
 
 def g_over_t_loss_db(

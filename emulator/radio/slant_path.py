@@ -160,9 +160,7 @@ def slant_paths(
     if missing:
         if on_progress is not None:
             places = len({_where(request.place) for request in missing.values()})
-            on_progress(
-                f"looking up the atmosphere over {places} places in the ITU-R maps; kept for next time"
-            )
+            on_progress(f"looking up the atmosphere in the ITU-R maps (places: {places}), kept for next time")
         found = dict(zip(missing, _computed(list(missing.values())), strict=True))
         attenuation_cache.save(found)
         for key, numbers in found.items():
