@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import emulator
 
 _PROGRAM = """
@@ -16,12 +18,13 @@ print(outer(), sum(outer.stats.cache_hits.values()))
 """
 
 
-def test_a_kernel_is_compiled_again_when_one_that_it_calls_changes(tmp_path: Path) -> None:
+@pytest.mark.parametrize("decorator", ["kernel", "inline_kernel"])
+def test_a_kernel_is_compiled_again_when_one_that_it_calls_changes(tmp_path: Path, decorator: str) -> None:
     root = Path(emulator.__file__).parents[1]
     for package in ("emulator", "nodes"):
         shutil.copytree(root / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
     inner = tmp_path / "emulator" / "inner.py"
-    head = "from emulator.jit import kernel\n"
+    head = "from emulator.jit import inline_kernel, kernel\n"
     (tmp_path / "emulator" / "outer.py").write_text(
         head + "from emulator.inner import inner\n@kernel\ndef outer():\n    return inner() + 1\n"
     )
@@ -34,8 +37,8 @@ def test_a_kernel_is_compiled_again_when_one_that_it_calls_changes(tmp_path: Pat
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 
-    inner.write_text(head + "@kernel\ndef inner():\n    return 1\n")
+    inner.write_text(head + f"@{decorator}\ndef inner():\n    return 1\n")
     assert run() == "2 0"
     assert run() == "2 1"
-    inner.write_text(head + "@kernel\ndef inner():\n    return 41\n")
+    inner.write_text(head + f"@{decorator}\ndef inner():\n    return 41\n")
     assert run() == "42 0"
