@@ -1,4 +1,4 @@
-"""Published figures of every kind of link: a profile for inter-satellite links, two a radio, one a fixed link.
+"""Published figures of every kind of link: a profile for inter-satellite links, two a radio, one a wire.
 
 A profile is an index; what is known under it are columns. Which links there are, and over which distance,
 is not known here.

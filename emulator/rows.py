@@ -7,12 +7,15 @@ What is known of kinds of links is in `profiles`, where they run in `topology`, 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from emulator.links.random import link_key
 from emulator.profiles import Profiles
+from emulator.radio import surroundings
 from emulator.radio.budget import Budget, evaluate
 from emulator.table import FIXED
 from emulator.topology.routes import Routes
@@ -104,6 +107,7 @@ class Rows:
         self.radio_index = self.columns["radio"].astype(np.int32)
         trees = None if before is None else before.routes
         self.routes: Routes = Routes(self.src, self.dst, hosts, places, before=trees)
+        self._keys: NDArray[np.uint64] | None = None
         self._row_of: dict[tuple[int, int], int] | None = None
         self.current = np.full(len(self.radio), -1, dtype=np.int16)
         if before is not None:
@@ -130,6 +134,7 @@ class Rows:
         elevation_deg: Floats,
         rain_db: Floats,
         further_db: Floats,
+        around_db: Floats | None,
     ) -> Budget:
         """Budgets of the radio rows without interference; arrays [k], see `radio.budget.evaluate`."""
         return evaluate(
@@ -141,7 +146,26 @@ class Rows:
             through_sky=self.through_sky,
             rain_db=rain_db,
             further_db=further_db,
+            around_db=around_db,
         )
+
+    def around_db(self, seed: int, names: Sequence[str], t_s: float, elevation_deg: Floats) -> Floats:
+        """What the surroundings take of the radio rows [k] at `t_s`, as a process of the seed.
+
+        Both directions of a link share it; `names` [places] make it the same in every set of links.
+        """
+        if self._keys is None:
+            ends = zip(self.pairs.a[self.radio_pair], self.pairs.b[self.radio_pair], strict=True)
+            keys = [link_key(seed, names[a], names[b]) for a, b in ends]
+            self._keys = np.array(keys, dtype=np.uint64)
+        out, in_sight = np.empty(len(self.radio)), np.empty(len(self.radio), dtype=np.uint8)
+        environment = np.where(self.through_sky, self.figures.environment, surroundings.NONE)
+        elevation_rad = np.radians(elevation_deg)
+        surroundings.excess_loss(
+            self._keys, t_s, environment, self.figures.band, elevation_rad, surroundings.CORRELATION_S,
+            in_sight, out,
+        )  # fmt: skip
+        return out
 
     def adapt(self, snr_db: Floats) -> tuple[Floats, Floats]:
         """(rate bit/s, frame error) of the radio rows [k], each ModCod brought up to date."""

@@ -35,6 +35,8 @@ class Adjustments:
     processing_bias: dict[str, float] = field(default_factory=dict)
     #: by place id: dB lost in addition on each of its radio links
     implementation_loss_bias_db: dict[str, float] = field(default_factory=dict)
+    #: what surroundings (`RadioSpec.environment`) take is a process of this seed; None: it is their mean
+    shadowing_seed: int | None = None
     #: by satellite name: km by which it runs ahead of its published elements
     along_track_km: dict[str, float] = field(default_factory=dict)
 

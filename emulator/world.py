@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 from emulator import checks
 from emulator.disturbance import interference
 from emulator.errors import WorldError
-from emulator.geometry import clear_of_earth, elevation_deg, geodetic_from_ecef
+from emulator.geometry import elevation_deg, geodetic_from_ecef
 from emulator.nominal import nominal_of
 from emulator.orbits.ephemeris import Ephemeris
 from emulator.orbits.frames import RunClock
 from emulator.orbits.motion import Motion
+from emulator.plan import Plan
 from emulator.profiles import Profiles
 from emulator.rows import Pairs, Rows
 from emulator.satellites import usable_satellites
@@ -94,6 +95,7 @@ class World:
         self._looks_down[: self.first_satellite] = [
             place.kind == "aerial" and place.access == "station" for place in spec.places
         ]
+        self._plan: Plan | None = None
         self._rows: Rows | None = None
         self._alive = np.zeros(0, dtype=bool)
         self._position = np.full((len(self.places), 3), np.nan)
@@ -107,12 +109,20 @@ class World:
             raise ValueError(f"epochs go forward: {t_s} s asked after {self._t_s} s")
         self._t_s = t_s
         decided, linked = self._access.advance(t_s), self._isl.advance(t_s)
-        if decided or linked or self._rows is None:
-            self._plan()
-        used = self._move(t_s)
+        if decided or linked or self._plan is None:
+            self._plan = Plan(
+                self.spec.places,
+                self.satellites,
+                self._profiles,
+                self._access.choice,
+                self._isl.pairs,
+                self._fixed,
+            )
+            self._alive = np.zeros(0, dtype=np.bool_)
+        published = self._move(t_s, self._plan.used)
         self._ephemeris.prepare(t_s)
-        rows = self._refresh_rows(used)
-        return self._table(t_s, rows)
+        rows = self._refresh_rows(self._plan, published)
+        return self._table(t_s, rows, self._plan.serving)
 
     def positions(self, t_s: float) -> NDArray[np.float64]:
         """ECEF positions [places, 3] in m of all places at run time `t_s`, in any order of calls."""
@@ -122,6 +132,23 @@ class World:
         result = np.concatenate([motion.position, self._ephemeris.positions(t_s, shift_s=shift)])
         result[self._aliases] = result[self.hosts[self._aliases]]
         return result
+
+    def most_rows(self) -> int:
+        """A bound on the rows of a link table that holds for nearly all of a run, with room for change.
+
+        Inter-satellite links as of now or, where they follow the nearest, as many as may be asked for.
+        """
+        constellation = self.spec.constellation
+        pairs = len(self._isl.pairs)
+        if constellation.isl == "nearest":
+            pairs = max(pairs, len(self.satellites) * constellation.isl_neighbours // 2)
+        if constellation.interlayer != "none":
+            pairs += len(self.satellites)
+        gateways = sum(place.access == "gateway" for place in self.spec.places)
+        terminals = sum(place.access == "terminal" for place in self.spec.places)
+        sky = terminals + gateways * (terminals + gateways)
+        # as much again for links that have gone and still have packets in the air
+        return 2 * (len(self._fixed.a) + 2 * pairs + 2 * sky)
 
     def geodetic(self, t_s: float, index: int) -> tuple[float, float, float]:
         """(latitude deg, longitude deg, altitude m) of one place at run time `t_s`."""
@@ -136,38 +163,6 @@ class World:
 
     # --- an epoch -------------------------------------------------------------------------------
 
-    def _plan(self) -> None:
-        """The pairs that exist until the next decision, before any of them sets."""
-        choice, first = self._access.choice, self.first_satellite
-        rows: list[tuple[int, int, int, int, int]] = []
-        for place, provider in choice.serving.items():
-            if provider >= 0:
-                # a station serves with its own radio, whose up is from the terminal all the same
-                radio = self.spec.places[provider if provider < first else place].radio
-                up = self._profiles.of_radio(radio)
-                rows.append((ACCESS, place, provider, up, up + 1))
-        for place, satellite in choice.feeders:
-            up = self._profiles.of_radio(self.spec.places[place].radio)
-            rows.append((FEEDER, place, satellite, up, up + 1))
-        self._sky_pairs = sky = Pairs.of(rows)
-        self._to_satellite = np.flatnonzero(sky.b >= first)
-        self._to_station = np.flatnonzero(sky.b < first)
-        self._least_deg = np.array([self.spec.places[p].min_elevation_deg for p in sky.a], dtype=np.float64)
-        ends = self._isl.pairs.astype(np.int32) + np.int32(first)
-        profile = np.full(len(ends), Profiles.isl, dtype=np.int32)
-        self._isl_pairs = Pairs(
-            np.full(len(ends), ISL, dtype=np.uint8), ends[:, 0], ends[:, 1], profile, profile
-        )
-        self._planned = Pairs.joined(sky, self._isl_pairs, self._fixed)
-        used = np.zeros(len(self.places), dtype=np.bool_)
-        used[self._planned.a] = used[self._planned.b] = True
-        self._used = np.flatnonzero(used[first:]).astype(np.int32)
-        self._serving = {
-            self.spec.places[place].id: self.places[provider] if provider >= 0 else ""
-            for place, provider in choice.serving.items()
-        }
-        self._alive = np.zeros(0, dtype=bool)
-
     def _shift_s(self) -> NDArray[np.float64] | None:
         """Seconds by which satellites run ahead of their elements, None when none does."""
         ahead = self.adjustments.along_track_km
@@ -179,33 +174,23 @@ class World:
             shift[index] = km / self._ephemeris.speed_km_s(index)
         return shift
 
-    def _move(self, t_s: float) -> NDArray[np.float64]:
+    def _move(self, t_s: float, used: NDArray[np.int32]) -> NDArray[np.float64]:
         """Bring `_position` to `t_s`; returns the published positions [m, 3] of the satellites used."""
         self._motion.move_to(t_s)
         self._position[: self.first_satellite] = self._motion.position
-        published = self._ephemeris.positions(t_s, self._used)
+        published = self._ephemeris.positions(t_s, used)
         shift = self._shift_s()
-        true = published if shift is None else self._ephemeris.positions(t_s, self._used, shift)
-        self._position[self.first_satellite + self._used] = true
+        true = published if shift is None else self._ephemeris.positions(t_s, used, shift)
+        self._position[self.first_satellite + used] = true
         return published
 
-    def _refresh_rows(self, published: NDArray[np.float64]) -> Rows:
+    def _refresh_rows(self, plan: Plan, published: NDArray[np.float64]) -> Rows:
         """The rows for the pairs that are there now; made anew only when one came or went."""
-        sky, first, at = self._sky_pairs, self.first_satellite, self._to_satellite
-        there = np.ones(len(sky.a), dtype=np.bool_)
-        satellites = published[np.searchsorted(self._used, sky.b[at] - first)]
-        high = elevation_deg(self._motion.position[sky.a[at]], self._motion.axes[sky.a[at], 2], satellites)
-        # a hair below the least elevation is still there: decisions were taken on the exact figure
-        there[at] = high >= self._least_deg[at] - 1e-6
-        if len(self._to_station):
-            terminal, station = sky.a[self._to_station], sky.b[self._to_station]
-            there[self._to_station] = self._access.stations.reaches(terminal, station, self._motion)
-        isl = clear_of_earth(self._position[self._isl_pairs.a], self._position[self._isl_pairs.b])
-        alive = np.concatenate([there, isl, np.ones(len(self._fixed.a), dtype=np.bool_)])
+        alive = plan.alive(self._motion, self._access.stations, self._position, published)
         if self._rows is None or not np.array_equal(alive, self._alive):
             self._alive = alive
             self._rows = Rows(
-                self._planned.where(alive),
+                plan.pairs.where(alive),
                 self._profiles,
                 self._weather.which,
                 self._weather.high,
@@ -215,7 +200,7 @@ class World:
             )
         return self._rows
 
-    def _table(self, t_s: float, rows: Rows) -> LinkTable:
+    def _table(self, t_s: float, rows: Rows, serving: dict[str, str]) -> LinkTable:
         pairs, a = rows.pairs, self.adjustments
         count = len(rows.src)
         ray = self._position[pairs.b] - self._position[pairs.a]
@@ -237,12 +222,16 @@ class World:
                 self._motion.position[owner], self._motion.axes[owner, 2], self._position[far]
             )
             length = range_m[rows.radio]
+            around = None
+            if a.shadowing_seed is not None:
+                around = rows.around_db(a.shadowing_seed, self.places, t_s, high)
             budget = rows.budget(
                 self._weather.tables,
                 length,
                 high,
                 self._weather.of_the_moment(a.attenuation_db, t_s, rows, length, high),
                 self._weather.by_place(a.implementation_loss_bias_db, rows),
+                around,
             )
             heard = interference(rows, self._position, self._looks_down)
             if heard is not None:
@@ -269,7 +258,7 @@ class World:
         return LinkTable(
             t_s, rows.src, rows.dst, rows.kind, up, rate, np.rint(delay_ns).astype(np.int64),
             rows.jitter_ns, loss, error, rows.frame_bits, rows.queue_packets, rows.queue_bytes, snr,
-            attenuation, range_m, elevation, modcod, next_hop, dict(self._serving),
+            attenuation, range_m, elevation, modcod, next_hop, dict(serving),
         )  # fmt: skip
 
     def _rows_of(self, links: Iterable[tuple[str, str]], rows: Rows) -> list[int]:

@@ -18,7 +18,7 @@ from emulator.epochs import read_tables
 from emulator.layout import make_network
 from emulator.simulate import ARRIVAL, simulate
 from testbed.errors import BadInput
-from testbed.plant.process import link_capacity
+from testbed.plant.process import LEAST_ROWS
 from testbed.ports import Ports
 from testbed.scenario import load
 from testbed.store.packets import read_hops
@@ -66,7 +66,7 @@ def replay(run: RunFolder) -> dict[str, Any]:
         len(info["places"]),
         len(hosts),
         Ports(scenario).capacity,
-        links=link_capacity(len(info["places"])),
+        links=info["channel"].get("link_rows", LEAST_ROWS),
         log=min(max(65_536, 2 * len(hops)), 1 << 21),
     )
     for node, port in info["ports"].items():

@@ -164,28 +164,32 @@ def evaluate(
     through_sky: NDArray[np.bool_],
     rain_db: Floats,
     further_db: Floats,
+    around_db: Floats | None = None,
 ) -> Budget:
     """The budgets of n links, without interference.
 
     `tables` [t, WIDTH] of the atmosphere and `which` [n] of them holds, -1 for none (see
     `attenuation_table`); `range_m`, `elevation_deg` [n] of the far end from the place; `through_sky` [n]:
     where what stands around the place is in the way; `rain_db` [n]: attenuation of the moment, on top of
-    what is counted on (below 0 where a belief has less); `further_db` [n]: losses besides.
+    what is counted on (below 0 where a belief has less); `further_db` [n]: losses besides; `around_db` [n]:
+    what the surroundings take where that is known, else their mean is taken.
     """
     gas, counted, absorbed = np.empty((3, len(range_m)))
     attenuation_table.look_up(tables, which, elevation_deg, figures.weather_percent, gas, counted, absorbed)
     elevation_rad = np.radians(elevation_deg)
-    around, gain = np.empty((2, len(range_m)))
-    environment = np.where(through_sky, figures.environment, surroundings.NONE)
-    surroundings.mean_excess_loss(environment, figures.band, elevation_rad, around)
+    gain = np.empty(len(range_m))
+    if around_db is None:
+        around_db = np.empty(len(range_m))
+        environment = np.where(through_sky, figures.environment, surroundings.NONE)
+        surroundings.mean_excess_loss(environment, figures.band, elevation_rad, around_db)
     pointing_gain_db(figures.place_antenna, figures.far_antenna, elevation_rad, range_m, gain)
     rise = noise.g_over_t_loss_db(absorbed + rain_db, gas, figures.system_noise_k)
     excess = counted + rain_db
     free_space = free_space_loss_db(range_m, figures.frequency_ghz)
     further = figures.implementation_db + further_db
-    loss = free_space + gas + excess + around - gain + rise + further
+    loss = free_space + gas + excess + around_db - gain + rise + further
     snr = snr_db(figures.eirp_dbw, figures.g_over_t_db_k, figures.bandwidth_mhz, loss)
-    return Budget(free_space, gas, excess, around, -gain, rise, np.zeros(len(range_m)), further, snr)
+    return Budget(free_space, gas, excess, around_db, -gain, rise, np.zeros(len(range_m)), further, snr)
 
 
 @dataclass(frozen=True)

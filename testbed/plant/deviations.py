@@ -90,6 +90,7 @@ class Truth:
                 place: float(random.normal(0.0, plant.implementation_loss_sigma_db))
                 for place in scenario.places
             },
+            shadowing_seed=scenario.run.seed if plant.shadowing and _surrounded(scenario) else None,
             along_track_km={
                 m.deviation.target: m.deviation.along_track_km
                 for m in self._moments
@@ -139,6 +140,10 @@ class Truth:
         from emulator.radio.atmosphere import rain_attenuation_db
 
         return float(rain_attenuation_db(self._sites[place], rate_mm_h, elevation_deg, frequency_ghz))
+
+
+def _surrounded(scenario: Scenario) -> bool:
+    return any(radio.environment != "none" for radio in scenario.document.radios.values())
 
 
 def slow_servers(scenario: Scenario) -> list[tuple[Moment, SlowServer]]:

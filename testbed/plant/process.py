@@ -11,6 +11,8 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
+
 from emulator.accounting import DROPS, FATE_NAMES
 from emulator.dataplane.channel import Channel
 from emulator.epochs import LinkUpdates
@@ -39,13 +41,18 @@ class Plant:
         self._folder = folder
         self._member = member
         self._truth = Truth(scenario)
-        self._world = World(scenario.world_spec(), self._truth.adjustments)
+        self._world = World(
+            scenario.world_spec(),
+            self._truth.adjustments,
+            lambda sentence: member.event("atmosphere", sentence),
+        )
+        self._tell_of_satellites()
         ports = Ports(scenario)
         self._net = make_network(
             len(self._world.places),
             len(self._world.hosts),
             ports.capacity,
-            links=link_capacity(len(self._world.places)),
+            links=link_capacity(self._world.most_rows()),
         )
         self._channel = Channel(
             self._net,
@@ -71,6 +78,21 @@ class Plant:
         """Let a port stand at a place of the scenario; KeyError when there is none of that name."""
         host = self._hosts[place]
         self._channel.add_port(port, int(self._world.hosts[host]), host)
+
+    def _tell_of_satellites(self) -> None:
+        """An event for what the elements are like: satellites left out, and how old the sets are."""
+        skipped, ages_s = self._world.skipped, self._world.element_ages_s
+        if skipped:
+            shown = "; ".join(f"{name}: {reason}" for name, reason in list(skipped.items())[:5])
+            more = f"; and {len(skipped) - 5} more" if len(skipped) > 5 else ""
+            self._member.event("elements", f"{len(skipped)} satellites left out ({shown}{more})")
+        if self._scenario.document.constellation.elements_text:
+            days = np.abs(ages_s) / 86_400.0
+            self._member.event(
+                "elements",
+                f"{len(ages_s)} satellites; epochs are {np.median(days):.2f} days from the start in the "
+                f"median, {days.max():.2f} at most",
+            )
 
     def serve(self) -> None:
         """Live until Stop."""
@@ -223,6 +245,7 @@ class Plant:
             "latency_mode": self._channel.latency,
             "first_packet_ns": self._channel.first_packet_ns,
             "places": list(self._world.places),
+            "link_rows": len(self._net.links),
         }
         try:
             self._folder.write_json("channel.json", summary)
@@ -230,6 +253,8 @@ class Plant:
             self._member.event("disk", f"channel.json could not be written: {error.strerror}")
 
 
+#: rows of the smallest network
+LEAST_ROWS: Final = 4096
 _LEDGER: Final = (
     ("packets_in", "in_packets"),
     ("bytes_in", "in_bytes"),
@@ -238,9 +263,9 @@ _LEDGER: Final = (
 )
 
 
-def link_capacity(places: int) -> int:
-    """Rows for every link that can exist for a while: generous, since rows of lost links are reused."""
-    return 4096 if places < 500 else 32768
+def link_capacity(rows: int) -> int:
+    """Rows of the network for a world that needs so many; few are never worth saving."""
+    return max(LEAST_ROWS, 1 << (rows - 1).bit_length())
 
 
 def run(directory: Path, endpoint: str, core: int | None = None) -> None:

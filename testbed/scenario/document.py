@@ -106,6 +106,9 @@ class Plant(Table):
     snr_report_sigma_db: float = Field(
         default=0.3, ge=0, le=5, description="noise of the modem's own SNR report"
     )
+    shadowing: bool = Field(
+        default=True, description="sight comes and goes in a radio's environment; false: its mean holds"
+    )
 
 
 class Twin(Table):
