@@ -1,10 +1,10 @@
 """Next hops towards every destination: least delay over the links that are up, kept from epoch to epoch.
 
 For every destination a tree of shortest ways is held. When weights move or links come and go, the delays
-along the old tree are upper bounds; links that offer less are found in one pass and what hangs on them is
-mended with a heap (Dijkstra 1959, started from those bounds). The result is exact: delays are the
-optimum, and of equally short ways the one over the place of lowest index is taken (then the row of lowest
-index), whatever was asked before. So a table has one set of routes, with or without a history.
+along the old tree are upper bounds; links that offer less are found in one pass, and what hangs on them is
+mended until no link offers less. The result is exact: delays are the optimum, and of equally short ways
+the one over the place of lowest index is taken (then the row of lowest index), whatever was asked before.
+So a table has one set of routes, with or without a history.
 
 Nothing here knows what a place is. The compiled parts are in `emulator.topology.trees`.
 """
@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 
 from emulator.errors import WorldError
 from emulator.topology.trees import by_place, carry_over, mend, moved_rows
+
+#: turns a place has on average before the slower, surer way is taken; a plus grid from scratch needs five
+_PATIENCE = 16
 
 
 class Routes:
@@ -60,7 +63,6 @@ class Routes:
         """
         if len(weight) != len(self._src):
             raise WorldError(f"routes: {len(weight)} weights are given for {len(self._src)} links")
-        result = np.empty((self._places, len(self._hosts)), dtype=np.int32)
         mend(
             self._src,
             self._dst,
@@ -70,15 +72,15 @@ class Routes:
             self._in_rows,
             np.ascontiguousarray(weight, dtype=np.float64),
             self._hosts,
+            _PATIENCE,
             self._tree,
             self._label,
-            result,
         )
-        return result
+        return self._tree.T.copy(order="C")
 
     def delays_ns(self) -> NDArray[np.float64]:
         """[places, hosts] sum of the weights on the way to each host at the last `next_hops`; inf: no way."""
-        return self._label.T.copy()
+        return self._label.T.copy(order="C")
 
     def path(self, place: int, host: int) -> tuple[list[int], float]:
         """The places on the way from `place` to `host` (a place index), both included, and its delay in ns.

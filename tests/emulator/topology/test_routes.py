@@ -154,6 +154,20 @@ def test_routes_do_not_depend_on_what_was_asked_before(
             assert np.array_equal(kept.delays_ns(), fresh.delays_ns())
 
 
+@pytest.mark.parametrize("patience", [0, 1])
+def test_out_of_patience_routes_are_the_same(patience: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    places = 200
+    src, dst, weight = _random_links(places, 900)
+    hosts = np.array([3, 150], dtype=np.int32)
+    expected = Routes(src, dst, hosts, places)
+    hops = expected.next_hops(weight)
+    monkeypatch.setattr("emulator.topology.routes._PATIENCE", patience)
+    routes = Routes(src, dst, hosts, places)
+    routes.next_hops(weight[::-1])
+    assert np.array_equal(routes.next_hops(weight), hops)
+    assert np.array_equal(routes.delays_ns(), expected.delays_ns())
+
+
 def test_a_large_net_that_drifts_keeps_its_shortest_ways() -> None:
     generator = np.random.default_rng(5)
     side = 30
