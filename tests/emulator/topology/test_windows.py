@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -239,3 +242,32 @@ def test_an_interval_or_elevation_that_is_none_is_refused(
 ) -> None:
     with pytest.raises(WorldError, match=complaint):
         contact_windows(MIXED, CLOCK, [MUNICH], from_s, to_s, min_elevation_deg=least)
+
+
+_SMALL = """
+from emulator.orbits.frames import RunClock
+from emulator.orbits.shells import generate
+from emulator.spec import CircularShell, ConstellationSpec, Place, Waypoint
+from emulator.topology.windows import contact_windows
+clock = RunClock("2025-10-01T12:00:00Z")
+spec = ConstellationSpec(shells=(CircularShell(550.0, 53.0, 4, 2, 1),))
+satellites = [record for _, record in generate(spec, clock)]
+ship = Place("s", "ship", waypoints=(Waypoint(0.0, 45.0, 0.0), Waypoint(6000.0, 46.0, 1.0)))
+for row in contact_windows(satellites, clock, [Place("g", "ground", 45.0, 0.0), ship], 0.0, 6000.0):
+    print([round(value, 2) for value in row.tolist()])
+"""
+
+
+def test_kernels_find_the_same_windows_uncompiled() -> None:
+    answers = []
+    for disabled in ("0", "1"):
+        result = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", _SMALL],
+            env={**os.environ, "NUMBA_DISABLE_JIT": disabled, "PYTHONPATH": os.getcwd()},
+            capture_output=True,
+            text=True,
+        )
+        assert result.returncode == 0, result.stderr
+        answers.append(result.stdout)
+    assert answers[0] == answers[1]
+    assert len(answers[0].splitlines()) >= 2
