@@ -222,5 +222,6 @@ def mend(  # type: ignore[no-untyped-def]
                         waiting += 1
                 elif through == delay[v] and through < np.inf:
                     row = next_row[v]
-                    if row >= 0 and (u < dst[row] or (u == dst[row] and in_rows[k] < row)):
+                    # of links side by side the first was taken already: rows come in rising order
+                    if row >= 0 and u < dst[row]:
                         next_row[v] = in_rows[k]
