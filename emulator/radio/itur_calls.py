@@ -82,6 +82,13 @@ def climate(
         )
 
 
+def rain_height_km(latitude_deg: float, longitude_deg: float) -> float:
+    """Mean rain height above sea level in km, P.839-4."""
+    latitude = min(max(latitude_deg, -_MAP_LATITUDE_DEG), _MAP_LATITUDE_DEG)
+    with _quiet() as models:
+        return float(_plain(models.itu839.rain_height(latitude, longitude_deg % 360.0))[0])
+
+
 def zenith_gas_db(of: Climate, place: int, frequency_ghz: float) -> Floats:
     """Gaseous attenuation in dB straight up at each percentage of the climate, P.676-12 annex 2."""
     with _quiet() as models:

@@ -179,6 +179,20 @@ def stacked(paths: Sequence[SlantPath]) -> Floats:
     return np.array([path.table for path in paths], dtype=float).reshape(len(paths), WIDTH)
 
 
+def rain_height_km(place: Place) -> float:
+    """Mean rain height over a place above sea level in km, ITU-R P.839-4; kept like the tables."""
+    _check_coordinates(place)
+    latitude, longitude, _ = _where(place)
+    key = f"rain height {latitude} {longitude}"
+    if key not in _held:
+        kept = attenuation_cache.load(key, 1)
+        if kept is None:
+            kept = np.array([itur_calls.rain_height_km(latitude, longitude)])
+            attenuation_cache.save({key: kept})
+        _hold(key, kept)
+    return float(_held[key][0])
+
+
 _held: dict[str, Floats] = {}
 
 
@@ -208,12 +222,7 @@ def _how(request: PathRequest) -> tuple[float, float, float]:
 def _key(request: PathRequest) -> str:
     """What the path is, rounded; raises `WorldError` for what the models do not cover."""
     place = request.place
-    _checked(f"latitude_deg of {place.id!r}", place.latitude_deg, -90.0, 90.0)
-    _checked(f"longitude_deg of {place.id!r}", place.longitude_deg, -180.0, 360.0)
-    if not _LEAST_ALTITUDE_M <= place.altitude_m < math.inf:
-        raise WorldError(
-            f"altitude_m of {place.id!r} is {place.altitude_m}, allowed: {_LEAST_ALTITUDE_M:g} and above"
-        )
+    _check_coordinates(place)
     if not 0.0 < request.frequency_ghz <= MOST_FREQUENCY_GHZ:
         raise WorldError(
             f"frequency_ghz is {request.frequency_ghz}, allowed with weather: above 0 to "
@@ -225,6 +234,15 @@ def _key(request: PathRequest) -> str:
     if request.revision not in _COMBINATION:
         raise WorldError(f"revision is {request.revision}, allowed: 13 and 14 (of ITU-R P.618)")
     return " ".join(str(number) for number in (*_where(place), *_how(request), request.revision))
+
+
+def _check_coordinates(place: Place) -> None:
+    _checked(f"latitude_deg of {place.id!r}", place.latitude_deg, -90.0, 90.0)
+    _checked(f"longitude_deg of {place.id!r}", place.longitude_deg, -180.0, 360.0)
+    if not _LEAST_ALTITUDE_M <= place.altitude_m < math.inf:
+        raise WorldError(
+            f"altitude_m of {place.id!r} is {place.altitude_m}, allowed: {_LEAST_ALTITUDE_M:g} and above"
+        )
 
 
 def _checked(name: str, values: ArrayLike, least: float, most: float) -> Floats:
