@@ -10,6 +10,7 @@ networks are `emulator.World`'s.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,7 +27,7 @@ from emulator.orbits.ephemeris import Ephemeris
 from emulator.orbits.frames import RunClock
 from emulator.orbits.history import select
 from emulator.orbits.motion import Motion
-from emulator.orbits.sources import satellites_of, unique_names
+from emulator.satellites import satellites_of
 from emulator.spec import CircularShell, ConstellationSpec, Geostationary, Place
 from emulator.topology.windows import contact_windows
 from emulator.units import SECONDS_PER_DAY
@@ -78,7 +79,10 @@ class Constellation:
             raise WorldError("constellation: names no satellite")
         if not duration_s >= 0.0:
             raise WorldError(f"constellation: duration_s is {duration_s:g}, it must not be below 0")
-        unique_names(list(elements))
+        count = Counter(name for name, _ in elements)
+        twice = [name for name, number in count.items() if number > 1]
+        if twice:
+            raise WorldError(f"constellation: two satellites are called {twice[0]!r}, each needs its own name")
         self.start_utc = start_utc
         self.duration_s = duration_s
         self._clock = RunClock(start_utc)

@@ -99,7 +99,7 @@ def test_several_constellations_are_one() -> None:
     assert len(whole) == 145
     assert whole.names[whole.index["geo"]] == "geo"
     assert np.array_equal(whole.positions(60.0)[:144], SHELL.positions(60.0))
-    with pytest.raises(WorldError, match="two satellites are named 'geo'"):
+    with pytest.raises(WorldError, match="two satellites are called 'geo'"):
         Constellation.combined(geo, geo)
     later = Constellation.geostationary(Geostationary("g", 1.0), start_utc="2025-10-02T00:00:00Z")
     with pytest.raises(WorldError, match="combined begin at 2025-10-01T12:00:00Z, 2025-10-02T00:00:00Z"):

@@ -13,7 +13,7 @@ from emulator.orbits.elements import elements_to_text, parse_elements
 from emulator.orbits.ephemeris import Ephemeris
 from emulator.orbits.frames import RunClock
 from emulator.orbits.shells import generate
-from emulator.orbits.sources import satellites_of
+from emulator.satellites import satellites_of
 from emulator.spec import CircularShell, ConstellationSpec, Geostationary, OverRegion
 
 CLOCK = RunClock("2025-10-01T12:00:00Z")
@@ -147,7 +147,7 @@ def test_shells_geostationary_satellites_and_elements_are_one_constellation() ->
 
 def test_two_satellites_of_one_name_are_refused() -> None:
     twice = ConstellationSpec(geostationary=(Geostationary("geo", 0.0), Geostationary("geo", 10.0)))
-    with pytest.raises(WorldError, match="two satellites are named 'geo'"):
+    with pytest.raises(WorldError, match="two satellites are called 'geo'"):
         satellites_of(twice, CLOCK)
 
 
