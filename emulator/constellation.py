@@ -82,7 +82,9 @@ class Constellation:
         count = Counter(name for name, _ in elements)
         twice = [name for name, number in count.items() if number > 1]
         if twice:
-            raise WorldError(f"constellation: two satellites are called {twice[0]!r}, each needs its own name")
+            raise WorldError(
+                f"constellation: two satellites are called {twice[0]!r}, each needs its own name"
+            )
         self.start_utc = start_utc
         self.duration_s = duration_s
         self._clock = RunClock(start_utc)
