@@ -7,6 +7,7 @@ import os
 import sys
 import warnings
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -114,15 +115,16 @@ def test_there_is_no_rain_at_more_than_five_percent_of_the_time() -> None:
 @settings(max_examples=50, deadline=None)
 @given(st.floats(0.001, 5.0), st.floats(0.001, 5.0), st.floats(-10.0, 90.0), st.floats(-10.0, 90.0))
 def test_rarer_times_and_lower_elevations_attenuate_more(p: float, q: float, e: float, f: float) -> None:
-    path = _PATHS.setdefault("here", None) or slant_path.slant_path(PathRequest(HERE, 29.5))
-    _PATHS["here"] = path
+    path = _path_here()
     rare, common = sorted((p, q))
     low, high = sorted((e, f))
     assert path.total_db(low, rare) >= path.total_db(low, common) - 1e-9
     assert path.gas_db(low, rare) >= path.gas_db(high, rare)
 
 
-_PATHS: dict[str, SlantPath | None] = {}
+@cache
+def _path_here() -> SlantPath:
+    return slant_path.slant_path(PathRequest(HERE, 29.5))
 
 
 def test_below_five_degrees_attenuation_is_that_at_five() -> None:
