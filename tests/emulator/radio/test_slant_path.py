@@ -284,12 +284,25 @@ def _measured(frequency: str, percent: float) -> float:
 
 @pytest.mark.parametrize(
     ("frequency", "percent"),
-    [("19.701", 1.0), ("19.701", 0.1), ("19.701", 0.01), ("39.402", 0.1), ("39.402", 0.01)],
+    [
+        ("19.701", 1.0),
+        ("19.701", 0.1),
+        ("19.701", 0.01),
+        pytest.param(
+            "39.402",
+            1.0,
+            marks=pytest.mark.xfail(
+                strict=True,
+                reason="+50 %: cloud counts as half of the rain here, and the maps of P.840-8 have much of it",
+            ),
+        ),
+        ("39.402", 0.1),
+        ("39.402", 0.01),
+    ],
 )
 def test_excess_attenuation_is_what_a_beacon_receiver_measured_over_a_year(
     frequency: str, percent: float
 ) -> None:
-    """Not so at 1 % and 39.402 GHz, where cloud counts as much as rain: +50 % with the maps of P.840-8."""
     site = Place("Louvain-la-Neuve", "ground", 50.67, 4.61, 160.0)
     predicted = attenuation(site, float(frequency), 30.0, percent).excess_db
     assert float(predicted) == pytest.approx(_measured(frequency, percent), rel=YEAR)
