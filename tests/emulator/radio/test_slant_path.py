@@ -293,7 +293,7 @@ def _measured(frequency: str, percent: float) -> float:
             1.0,
             marks=pytest.mark.xfail(
                 strict=True,
-                reason="+50 %: cloud counts as half of the rain here, and the maps of P.840-8 have much of it",
+                reason="+50 %: cloud counts half as much as rain here, and P.840-8 is rich in it",
             ),
         ),
         ("39.402", 0.1),
