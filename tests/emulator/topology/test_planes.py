@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
 from sgp4.api import WGS72, Satrec
 
 from emulator.orbits.elements import Element, parse_elements, usable
@@ -17,7 +19,7 @@ from emulator.orbits.ephemeris import Ephemeris
 from emulator.orbits.frames import RunClock
 from emulator.orbits.shells import generate
 from emulator.spec import CircularShell, ConstellationSpec
-from emulator.topology.isl import plus_grid
+from emulator.topology.isl import Isl, plus_grid
 from emulator.topology.planes import Orbits, longest_m, orbits_at, planes_of, shells_of
 from tests.emulator.worlds import shared
 
@@ -29,6 +31,8 @@ SGP4_ZERO = 2433281.5
 LENGTH_TOLERANCE_M = 1.0
 #: what the grid of the real Starlink file of 2025-10-01 reached when it was made, less a little
 STARLINK_FOUR_LINKS, STARLINK_LINKED = 0.68, 0.97
+#: and, with the links of those on their way, the largest part in which all reach each other
+JOINED = 0.99
 
 
 def _at_another_moment(record: Any, days: float, stray_deg: float = 0.0) -> Any:
@@ -150,10 +154,33 @@ def test_the_longest_way_between_two_satellites_is_that_of_a_whole_turn(
     )
 
 
+def _measured(name: str, clock: RunClock) -> list[Element]:
+    text = gzip.decompress(shared(name).read_bytes()).decode()
+    return usable(parse_elements(text), [clock.julian(0.0), clock.julian(3600.0)])[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "start_utc"),
+    [
+        ("tle_starlink_daily/starlink_2025-10-01.tle.gz", "2025-10-01T12:00:00Z"),
+        ("tle_dated_snapshots/oneweb_2025-03-19_tma25.txt.gz", "2025-03-19T12:00:00Z"),
+    ],
+)
+def test_satellites_that_the_grid_leaves_out_join_it_where_they_are(name: str, start_utc: str) -> None:
+    clock = RunClock(start_utc)
+    elements = _measured(name, clock)
+    spec = ConstellationSpec(elements="given", isl="plus-grid")
+    isl = Isl(spec, elements, Ephemeris([record for _, record in elements], clock), clock.julian(0.0))
+    assert isl.advance(0.0)
+    count = len(elements)
+    assert np.bincount(isl.pairs.ravel(), minlength=count).max() <= 4
+    net = coo_matrix((np.ones(len(isl.pairs)), isl.pairs.T), shape=(count, count))
+    _, part = connected_components(net, directed=False)
+    assert np.bincount(part).max() / count >= JOINED
+
+
 def test_real_starlink_satellites_mostly_have_four_links_for_an_hour() -> None:
-    text = gzip.decompress(shared("tle_starlink_daily/starlink_2025-10-01.tle.gz").read_bytes()).decode()
-    found = usable(parse_elements(text), [CLOCK.julian(0.0), CLOCK.julian(3600.0)])
-    elements = found[0]
+    elements = _measured("tle_starlink_daily/starlink_2025-10-01.tle.gz", CLOCK)
     pairs = plus_grid(elements, julian=CLOCK.julian(0.0))
     degrees = np.bincount(pairs.ravel(), minlength=len(elements))
     assert degrees.max() <= 4
