@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Protocol
 
 from emulator.spec import WorldSpec
@@ -34,7 +35,7 @@ from testbed.twin.predict import (
     prediction_records,
     residual_record,
 )
-from testbed.twin.radio import RadioChannel
+from testbed.twin.radio import Phase, RadioChannel
 from testbed.twin.servers import ServerBelief
 from testbed.twin.tasks import Tasks
 from testbed.twin.watching import LinkWatching
@@ -49,6 +50,8 @@ class Network(Protocol):
     """What the twin asks of a nominal network."""
 
     def at(self, t_s: float, isl: frozenset[str]) -> list[NominalLink]: ...
+
+    def attenuation_of_fall(self, place: str, direction: str, fall_db: float) -> float: ...
 
 
 class Twin:
@@ -96,14 +99,23 @@ class Twin:
         self._start_ns = start_ns
 
     def fade_db(self, place: str, direction: str) -> float:
-        """Attenuation believed at a place, dB beyond the published gases."""
+        """By how much weather is believed to lower the SNR at a place, dB."""
         channel = self.channels.get((place, direction))
-        return 0.0 if channel is None else channel.attenuation.mean
+        return 0.0 if channel is None else channel.fade.mean
 
     def bias_db(self, place: str, direction: str) -> float:
         """How much better than published the modem at a place is believed to be, dB."""
         channel = self.channels.get((place, direction))
         return 0.0 if channel is None else channel.bias.mean
+
+    def _channel(self, place: str, direction: str) -> RadioChannel:
+        """The belief about a place's radio in a direction, made when it is first needed."""
+        found = self.channels.get((place, direction))
+        if found is None:
+            found = self.channels[place, direction] = RadioChannel(
+                self.threshold, partial(self._network.attenuation_of_fall, place, direction)
+            )
+        return found
 
     # --- predict ------------------------------------------------------------------------------
 
@@ -118,7 +130,7 @@ class Twin:
             belief = self._belief(link)
             channel = None
             if link.place and math.isfinite(link.snr_db):
-                channel = self.channels.setdefault((link.place, link.direction), RadioChannel(self.threshold))
+                channel = self._channel(link.place, link.direction)
             made[link.id] = predict_link(link, belief, channel)
             records += prediction_records(made[link.id], belief, self._baseline, t_ns, self.window_s)
         for name in self._present - made.keys():
@@ -279,8 +291,9 @@ class Twin:
         for (place, direction), channel in self.channels.items():
             if channel.windows:
                 state(place, f"snr_bias_{direction}_db", channel.bias.mean, channel.bias.variance)
-                fade = channel.attenuation
-                state(place, f"attenuation_{direction}_db", fade.mean, fade.variance)
+                faded = channel.phase is Phase.FADED
+                attenuation, sd = channel.attenuation() if faded else (0.0, 0.0)
+                state(place, f"attenuation_{direction}_db", attenuation, sd**2)
         for name in sorted(self._present):
             belief = self.links[name]
             if belief.windows:

@@ -126,7 +126,7 @@ class Events:
             del taken[key]
         if not taken:
             return []
-        sizes = [channels[key].size() for key in taken]
+        sizes = [channels[key].attenuation() for key in taken]
         strongest = max((a for k, a in alarms.items() if k in taken), key=lambda a: a.statistic, default=None)
         strongest = strongest or next(iter(alarms.values()))
         places = {place for place, _ in taken}
@@ -154,7 +154,7 @@ class Events:
             }
             for key in members:
                 self._unseen[key] = 0 if key in seen else self._unseen.get(key, 0) + 1
-            sizes = [c.attenuation.mean for key, c in members.items() if key in seen]
+            sizes = [c.attenuation()[0] for key, c in members.items() if key in seen]
             if sizes:
                 event.sizes.append(sum(sizes) / len(sizes))
             if not all(c.over or self._unseen[key] > _FORGOTTEN_WINDOWS for key, c in members.items()):

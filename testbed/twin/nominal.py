@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple, Protocol
 
-from emulator.spec import WorldSpec
+from emulator.spec import Place, RadioSpec, WorldSpec
 
 KINDS = ("access", "feeder", "isl", "fixed")
 ISL = 2
@@ -45,7 +45,7 @@ class RadioBelief(Protocol):
     """What the twin believes about the radio at a place, in a direction."""
 
     def fade_db(self, place: str, direction: str) -> float:
-        """Attenuation beyond the published gases, dB."""
+        """By how much weather lowers the SNR below that of the published sky, dB."""
 
     def bias_db(self, place: str, direction: str) -> float:
         """How much better than published the modem does, dB."""
@@ -59,41 +59,62 @@ class NominalNetwork:
 
         self._belief = belief
         radios = {radio.name: radio for radio in spec.radios}
+        self._places = {place.id: place for place in spec.places if place.kind != "satellite"}
         self._radio_of = {place.id: radios[place.radio] for place in spec.places if place.radio in radios}
-        self._grounded = {place.id for place in spec.places if place.kind != "satellite"}
+        stations = [self._radio_of[place.id] for place in spec.places if place.access == "station"]
+        #: radios that weather at a place can act on: its own, and for terminals those of stations
+        self._heard = {
+            place.id: [radios[name] for name in (place.radio,) if name in radios]
+            + stations * (place.access == "terminal")
+            for place in self._places.values()
+        }
         #: links with a radio between two places: {a, b} -> (a, radio's name)
         self._terrestrial = {frozenset((link.a, link.b)): (link.a, link.radio) for link in spec.links}
         self._adjustments = Adjustments(attenuation_db=self._attenuation_db)
         self._world = World(spec, self._adjustments)
+        #: elevation in degrees at which a place last had a link
+        self._elevation: dict[str, float] = {}
 
     @property
     def place_names(self) -> tuple[str, ...]:
         return tuple(self._world.places)
 
-    def _direction(self, place: str, frequency_ghz: float) -> str:
-        """The direction that a frequency stands for; both the same: up."""
-        radio = self._radio_of.get(place)
-        up = radio is None or (
-            abs(frequency_ghz - radio.up_frequency_ghz) <= abs(frequency_ghz - radio.down_frequency_ghz)
-        )
-        return "up" if up else "down"
+    def _radio_at(self, place: str, frequency_ghz: float) -> tuple[RadioSpec | None, str]:
+        """The radio at a place that a frequency stands for, and its direction; both the same: up."""
+        nearest: tuple[float, RadioSpec | None, str] = (math.inf, None, "up")
+        for radio in self._heard.get(place, ()):
+            ends = (("up", radio.up_frequency_ghz), ("down", radio.down_frequency_ghz))
+            for direction, frequency in ends:
+                if abs(frequency - frequency_ghz) < nearest[0]:
+                    nearest = (abs(frequency - frequency_ghz), radio, direction)
+        return nearest[1:]
 
-    def _attenuation_db(self, place: str, _t_s: float, _elevation_deg: float, frequency_ghz: float) -> float:
-        return max(self._belief.fade_db(place, self._direction(place, frequency_ghz)), 0.0)
+    def _attenuation_db(self, place: str, _t_s: float, elevation_deg: float, frequency_ghz: float) -> float:
+        radio, direction = self._radio_at(place, frequency_ghz)
+        fall = max(self._belief.fade_db(place, direction), 0.0)
+        if fall == 0.0 or radio is None or direction == "up":
+            return fall
+        return _attenuation_of(fall, self._places[place], radio, elevation_deg)
+
+    def attenuation_of_fall(self, place: str, direction: str, fall_db: float) -> float:
+        """The attenuation in dB that lowers the SNR of a place's own radio by so much, noise risen too."""
+        radio = self._radio_of.get(place)
+        if radio is None or direction != "down" or place not in self._places:
+            return fall_db
+        return _attenuation_of(fall_db, self._places[place], radio, self._elevation.get(place, 45.0))
 
     def _modem_loss_db(self, place: str) -> float:
         """The bias of both directions, as the World takes it: one loss a place."""
         return -0.5 * (self._belief.bias_db(place, "up") + self._belief.bias_db(place, "down"))
 
-    def _applied_db(self, source: str, sink: str, kind: str, place: str, direction: str) -> float:
+    def _applied_db(self, source: str, sink: str, kind: str, place: str, radio: RadioSpec | None) -> float:
         """What the World has taken off a link's SNR for the belief: it knows no direction of a bias, and
         lets attenuation act on radios that feel weather only."""
         modem = self._adjustments.implementation_loss_bias_db
         applied = modem.get(source, 0.0) + modem.get(sink, 0.0)
-        radio = self._radio_of.get(place)
         if kind in ("access", "feeder") and radio is not None and radio.weather:
-            frequency = radio.up_frequency_ghz if direction == "up" else radio.down_frequency_ghz
-            applied += self._attenuation_db(place, 0.0, 0.0, frequency)
+            direction = "up" if source == place else "down"
+            applied += max(self._belief.fade_db(place, direction), 0.0)
         return applied
 
     def at(self, t_s: float, isl: frozenset[str] = frozenset()) -> list[NominalLink]:
@@ -114,27 +135,62 @@ class NominalNetwork:
         columns = (
             table.src, table.dst, table.kind, table.delay_ns, table.jitter_ns, table.rate_bps,
             table.snr_db, table.loss, table.frame_error, table.frame_bits, table.range_m,
+            table.elevation_deg,
         )  # fmt: skip
         rows = zip(*(column[wanted].tolist() for column in columns), strict=True)
         return [self._link(places, row) for row in rows]
 
     def _link(self, places: tuple[str, ...], row: tuple[Any, ...]) -> NominalLink:
-        src, dst, kind_number, delay_ns, jitter_ns, rate, snr, loss, frame_error, frame_bits, range_m = row
+        src, dst, kind_number, delay_ns, jitter_ns, rate, snr, loss, frame_error, frame_bits = row[:10]
+        range_m, elevation_deg = row[10:]
         source, sink, kind = places[src], places[dst], KINDS[kind_number]
-        place, direction, radio = "", "up", ""
+        place, direction, group_radio = "", "up", ""
+        radio: RadioSpec | None = None
         if kind in ("access", "feeder"):
-            place, direction = (source, "up") if source in self._grounded else (sink, "down")
-            radio = self._radio_of[place].name if place in self._radio_of else ""
+            place, far = self._owner(source, sink)
+            direction = "up" if place == source else "down"
+            # a station serves with its own radio
+            radio = self._radio_of.get(far if far in self._places else place)
+            group_radio = radio.name if radio is not None else ""
+            self._elevation[place] = elevation_deg
         elif kind == "fixed" and math.isfinite(snr):
-            place, radio = self._terrestrial.get(frozenset((source, sink)), (source, ""))
+            place, group_radio = self._terrestrial.get(frozenset((source, sink)), (source, ""))
             direction = "over" if source == place else "back"
         if place and math.isfinite(snr):
             believed = self._belief.fade_db(place, direction) - self._belief.bias_db(place, direction)
-            snr += self._applied_db(source, sink, kind, place, direction) - believed
-        group = f"{kind}/{radio}/{direction}" if kind != "fixed" or radio else f"{kind}/{source}>{sink}"
+            snr += self._applied_db(source, sink, kind, place, radio) - believed
+        group = (
+            f"{kind}/{group_radio}/{direction}"
+            if kind != "fixed" or group_radio
+            else (f"{kind}/{source}>{sink}")
+        )
         delay_ms = delay_ns / 1e6
         propagation_ms = range_m / SPEED_OF_LIGHT_M_S * 1e3 if math.isfinite(range_m) else delay_ms
         return NominalLink(
             f"{source}>{sink}", source, sink, kind, place, direction, group, delay_ms, propagation_ms,
             jitter_ns / 1e6, rate, snr, loss, frame_error, frame_bits,
         )  # fmt: skip
+
+    def _owner(self, source: str, sink: str) -> tuple[str, str]:
+        """The place whose weather and modem matter on an access or feeder link, and the other end."""
+        if source in self._places and sink in self._places:
+            terminal = self._places[source].access == "terminal"
+            return (source, sink) if terminal else (sink, source)
+        return (source, sink) if source in self._places else (sink, source)
+
+
+def _attenuation_of(fall_db: float, place: Place, radio: RadioSpec, elevation_deg: float) -> float:
+    """Attenuation in dB on the way down that, with the noise it adds, lowers the SNR by `fall_db`."""
+    if not (radio.weather and radio.down_system_noise_k > 0.0):
+        return fall_db
+    from emulator.radio.noise import attenuation_of_drop_db, g_over_t_loss_db
+    from emulator.radio.slant_path import PathRequest, slant_path
+
+    path = slant_path(PathRequest(place, radio.down_frequency_ghz))
+    known = path.attenuation(min(max(elevation_deg, 0.0), 90.0), radio.weather_percent)
+    gas, absorbed = float(known.gas_db), float(known.rain_db + known.cloud_db)
+    # what is counted on anyway has raised the noise already
+    noise_k = radio.down_system_noise_k * 10.0 ** (
+        0.1 * float(g_over_t_loss_db(absorbed, gas, radio.down_system_noise_k))
+    )
+    return float(attenuation_of_drop_db(fall_db, gas + absorbed, noise_k))

@@ -1,13 +1,15 @@
-"""Belief about radio conditions at one place in one direction: a modem's bias, and attenuation.
+"""Belief about radio conditions at one place in one direction: a modem's bias, and a fade.
 
-The bias (implementation loss other than published) is constant but for a slow drift; attenuation beyond
-the published gases is zero unless a change was detected, and then follows the reports quickly until it is
-over. Rates and error rates are not here: the nominal network derives them from this belief.
+The bias (implementation loss other than published) is constant but for a slow drift; the fade, by which
+weather lowers the SNR, is zero unless a change was detected, and then follows the reports quickly until it
+is over. Weather raises the noise of a receiver too, so the attenuation behind a fade is less. Rates and
+error rates are not here: the nominal network derives them from this belief.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from enum import Enum
 
 from testbed.twin.detect import Alarm, Cusum, Whitener
@@ -32,9 +34,12 @@ class Phase(Enum):
 class RadioChannel:
     """SNR residuals (observed minus predicted, dB) of the links of one place and direction."""
 
-    def __init__(self, threshold: float) -> None:
+    def __init__(
+        self, threshold: float, attenuation_of_fall: Callable[[float], float] = lambda fall_db: fall_db
+    ) -> None:
+        self._attenuation_of = attenuation_of_fall
         self.bias = ScalarKalman(0.0, sd=1.0, process_sd=0.01)
-        self.attenuation = ScalarKalman(0.0, sd=0.0, process_sd=0.0)
+        self.fade = ScalarKalman(0.0, sd=0.0, process_sd=0.0)
         # Until it is known whether reports are correlated, they are taken to be: the careful side.
         self.noise = Whitener(prior_sd=0.4, floor_sd=0.1, prior_phi=0.5)
         self.cusum = Cusum(threshold)
@@ -50,7 +55,7 @@ class RadioChannel:
     def sd(self) -> float:
         """Uncertainty of a predicted report: belief and report noise together, dB."""
         stationary = self.noise.sd / math.sqrt(1.0 - self.noise.phi**2)
-        return math.sqrt(self.bias.variance + self.attenuation.variance + stationary**2)
+        return math.sqrt(self.bias.variance + self.fade.variance + stationary**2)
 
     def observe(self, residuals: list[float], begins_s: float, window_s: float) -> Alarm | None:
         """The residuals of one window's reports; an alarm when they no longer fit."""
@@ -60,8 +65,8 @@ class RadioChannel:
         noise_sd = self.noise.sd / math.sqrt(len(residuals))
         self.bias.advance(window_s)
         if self.phase is Phase.FADED:
-            self.attenuation.advance(window_s)
-            self.attenuation.update(self.attenuation.mean - residual, noise_sd, clip_sds=6.0)
+            self.fade.advance(window_s)
+            self.fade.update(self.fade.mean - residual, noise_sd, clip_sds=6.0)
             self.noise.skip()
             self._count_quiet(noise_sd, begins_s + window_s)
             return None
@@ -80,21 +85,27 @@ class RadioChannel:
             self.noise.skip(scaled)
         return alarm
 
+    def attenuation(self) -> tuple[float, float]:
+        """The attenuation behind the present fade in dB, and its standard deviation."""
+        fall, sd = self.size()
+        slope = (self._attenuation_of(fall + 0.1) - self._attenuation_of(fall - 0.1)) / 0.2
+        return self._attenuation_of(fall), slope * sd
+
     def size(self) -> tuple[float, float]:
         """Present fade in dB, positive when the SNR fell, and its standard deviation.
 
         While watching it is the last residual: a fade that still grows has no better estimate.
         """
         if self.phase is Phase.FADED:
-            return self.attenuation.mean, self.attenuation.sd
+            return self.fade.mean, self.fade.sd
         return -self.last[0], self.noise.sd / math.sqrt(max(self.last[1], 1))
 
     def adopt(self) -> None:
-        """The change is taken into the belief: attenuation follows the reports from now on."""
+        """The change is taken into the belief: the fade follows the reports from now on."""
         size, sd = self.size()
         self.phase = Phase.FADED
         self._quiet = 0
-        self.attenuation = ScalarKalman(size, sd=max(sd, 0.5), process_sd=1.5)
+        self.fade = ScalarKalman(size, sd=max(sd, 0.5), process_sd=1.5)
         self.cusum.reset()
 
     def dismiss(self) -> None:
@@ -104,7 +115,7 @@ class RadioChannel:
 
     def _count_quiet(self, noise_sd: float, ends_s: float) -> None:
         limit = max(OVER_DB, 3.0 * noise_sd)
-        if abs(self.attenuation.mean) > limit:
+        if abs(self.fade.mean) > limit:
             self._quiet = 0
             return
         if self._quiet == 0:
@@ -122,9 +133,9 @@ class RadioChannel:
         return self._ended_s
 
     def clear(self) -> None:
-        """The fade is over: no attenuation, and a little doubt about the bias."""
+        """The fade is over: none is left, and a little doubt about the bias."""
         self.phase = Phase.WATCHING
-        self.attenuation = ScalarKalman(0.0, sd=0.0, process_sd=0.0)
+        self.fade = ScalarKalman(0.0, sd=0.0, process_sd=0.0)
         self.bias.variance += 0.2**2
         self._start_over()
 

@@ -54,6 +54,10 @@ class SyntheticNetwork:
         self._loss_db = loss_db
         self._handover_s = handover_s
 
+    def attenuation_of_fall(self, place: str, direction: str, fall_db: float) -> float:
+        """Noise does not rise with weather here."""
+        return fall_db
+
     def at(self, t_s: float, isl: frozenset[str] = frozenset()) -> list[NominalLink]:
         first, second = ("sat-1", "sat-2") if t_s < self._handover_s else ("sat-3", "sat-2")
         links = []

@@ -13,7 +13,7 @@ THRESHOLD = threshold_for(1e8, 1.0)
 
 def feed(channel: RadioChannel, level_db: float, rng: np.random.Generator, begins_s: float) -> object:
     """One report of a channel whose SNR is `level_db` above nominal, as its residual."""
-    predicted = channel.bias.mean - channel.attenuation.mean
+    predicted = channel.bias.mean - channel.fade.mean
     return channel.observe([level_db + float(rng.normal(0.0, 0.3)) - predicted], begins_s, 0.5)
 
 
@@ -52,7 +52,7 @@ def test_a_fade_is_followed_once_adopted_and_seen_to_end() -> None:
     for _ in range(20):
         feed(channel, 0.2 - 6.0, rng, number * 0.5)
         number += 1
-    assert channel.attenuation.mean == pytest.approx(6.0, abs=0.5)
+    assert channel.fade.mean == pytest.approx(6.0, abs=0.5)
     assert channel.bias.mean == pytest.approx(0.2, abs=0.2)
     assert not channel.over
     for _ in range(8):
@@ -61,4 +61,4 @@ def test_a_fade_is_followed_once_adopted_and_seen_to_end() -> None:
     assert channel.over
     channel.clear()
     assert channel.phase is Phase.WATCHING
-    assert channel.attenuation.mean == 0.0
+    assert channel.fade.mean == 0.0
