@@ -3,7 +3,7 @@
 The state of a place (`rain_state`) is turned into attenuation by the log-normal fitted to what ITU-R
 P.618 says is exceeded at an elevation and a frequency. All links of a place share the state, so they
 fade together and hold, at any moment, attenuations of equal probability, as P.618 scales frequencies.
-Places are independent of each other. Clouds, scintillation and gases are not part of it.
+Places near each other fade together too (`rain_field`). Clouds, scintillation and gases are not part of it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from emulator.errors import MissingPackageError, WorldError
 from emulator.radio.rain import exceeded_attenuation_db, slant_attenuation_db
-from emulator.radio.rain_state import fill_states, place_key
+from emulator.radio.rain_field import RainField
+from emulator.radio.rain_state import place_key
 from emulator.spec import Place
 
 #: ITU-R P.1853-1 section 2.2 step A2
@@ -82,10 +83,8 @@ class RainFit:
         """Attenuation in dB that the series exceeds for a percentage of the time, in closed form."""
         return self.attenuation_db(_quantile(percent))
 
-    def series_db(self, key: np.uint64, start_s: float, step_s: float, count: int) -> NDArray[np.float64]:
-        """Attenuation in dB [count] at start_s, start_s + step_s, ... for the states of a key."""
-        states = np.empty(count)
-        fill_states(key, float(start_s), float(step_s), states)
+    def attenuations_db(self, states: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Attenuation in dB at rain states [n]."""
         return np.maximum(0.0, np.exp(self.m + self.sigma * states) - self.offset_db)
 
 
@@ -142,8 +141,8 @@ def fit_log_normal(
 class RainSeries:
     """Synthetic rain over places from a seed, asked at any time in any order; `attenuation_db` is its core.
 
-    The same seed and name of a place always meet the same rain. A place that moves has the climate of
-    where it starts. Circular polarization unless told otherwise.
+    The same seed, places and names always meet the same rain; more places at the end of the list do not
+    change it. A place that moves has the climate of where it starts. Circular polarization unless told.
     """
 
     def __init__(
@@ -158,13 +157,14 @@ class RainSeries:
         given = climates or {}
         self._places = {place.id: place for place in places}
         self._climates = {place.id: given.get(place.id) or rain_climate(place) for place in places}
-        self._keys = {place.id: np.uint64(place_key(seed, place.id)) for place in places}
+        self._number = {place.id: number for number, place in enumerate(places)}
+        self._field = RainField(places, [np.uint64(place_key(seed, place.id)) for place in places])
         self._polarization_deg = polarization_deg
         self._onsets = {
             place: _quantile(climate.rain_probability_percent) for place, climate in self._climates.items()
         }
-        self._now: dict[str, tuple[float, float]] = {}
-        self._one = np.zeros(1)
+        self._now_s = math.nan
+        self._states = np.zeros(0)
 
     @property
     def places(self) -> tuple[str, ...]:
@@ -188,12 +188,9 @@ class RainSeries:
 
     def state(self, place: str, t_s: float) -> float:
         """The rain state of a place: standard normal, rain above the quantile of its probability."""
-        moment, state = self._now.get(place, (math.nan, 0.0))
-        if moment != t_s:
-            fill_states(self._keys[place], float(t_s), 1.0, self._one)
-            state = float(self._one[0])
-            self._now[place] = (t_s, state)
-        return state
+        if t_s != self._now_s:
+            self._now_s, self._states = t_s, self._field.at(t_s)
+        return float(self._states[self._number[place]])
 
     def series_db(
         self,
@@ -206,7 +203,7 @@ class RainSeries:
     ) -> NDArray[np.float64]:
         """Rain attenuation in dB [count] at start_s, start_s + step_s, ... of a path from a place id."""
         fit = self.fit(place, frequency_ghz, elevation_deg)
-        return fit.series_db(self._keys[place], start_s, step_s, count)
+        return fit.attenuations_db(self._field.series(self._number[place], start_s, step_s, count))
 
     def fit(self, place: str, frequency_ghz: float, elevation_deg: float) -> RainFit:
         """The log-normal of a path from a place id."""

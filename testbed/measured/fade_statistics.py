@@ -165,7 +165,7 @@ def _series(link: Link, parameters: Parameters) -> Floats:
     """Synthetic rain attenuation by minute of a link's first channel."""
     from emulator.radio.rain import terrestrial_attenuation_db
     from emulator.radio.rain_series import fit_log_normal, rain_climate
-    from emulator.radio.rain_state import place_key
+    from emulator.radio.rain_state import fill_states, place_key
 
     climate = rain_climate(Place(link.name, "ground", link.latitude_deg, link.longitude_deg))
     frequency_ghz, tilt_deg = link.channels[0]
@@ -175,8 +175,9 @@ def _series(link: Link, parameters: Parameters) -> Floats:
         for p in percents
     ]
     fit = fit_log_normal(percents, exceeded, climate.rain_probability_percent)
-    key = np.uint64(place_key(parameters.seed, link.name))
-    return fit.series_db(key, 0.0, STEP_S, round(parameters.years * 365.25 * 86_400.0 / STEP_S))
+    states = np.empty(round(parameters.years * 365.25 * 86_400.0 / STEP_S))
+    fill_states(np.uint64(place_key(parameters.seed, link.name)), 0.0, STEP_S, states)
+    return fit.attenuations_db(states)
 
 
 def _two_channels(fades: Fades) -> tuple[float, float] | None:
