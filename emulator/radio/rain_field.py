@@ -46,7 +46,7 @@ class RainField:
     """Correlated standard normal states of places, by number; a place does not depend on later ones."""
 
     def __init__(self, places: Sequence[Place], keys: Sequence[np.uint64]) -> None:
-        """`keys`: of each place's own state (`rain_state.place_key`). Moving places count where they start."""
+        """`keys`: of each place's own state (`rain_state.place_key`). Moving places: where they start."""
         self._keys = keys
         count = len(places)
         self._before = np.full((count, min(_NEIGHBOURS, max(count - 1, 1))), -1)
