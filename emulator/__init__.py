@@ -11,30 +11,47 @@ if TYPE_CHECKING:
     from emulator.constellation import Constellation, Site
     from emulator.errors import WorldError
     from emulator.geometry import doppler_hz
-    from emulator.spec import WorldSpec
+    from emulator.radio.budget import LinkBudget, link_budget
+    from emulator.radio.presets import radio_preset
+    from emulator.radio.slant_path import Attenuation, attenuation
+    from emulator.spec import Place, RadioSpec, WorldSpec
     from emulator.table import Adjustments, LinkTable
     from emulator.world import World
 
 __all__ = [
     "Adjustments",
+    "Attenuation",
     "Constellation",
+    "LinkBudget",
     "LinkTable",
+    "Place",
+    "RadioSpec",
     "Site",
     "World",
     "WorldError",
     "WorldSpec",
+    "attenuation",
     "doppler_hz",
+    "link_budget",
+    "radio_preset",
 ]
 
 _HOMES = {
     "Adjustments": "emulator.table",
+    "Attenuation": "emulator.radio.slant_path",
     "Constellation": "emulator.constellation",
+    "LinkBudget": "emulator.radio.budget",
     "LinkTable": "emulator.table",
+    "Place": "emulator.spec",
+    "RadioSpec": "emulator.spec",
     "Site": "emulator.constellation",
     "World": "emulator.world",
     "WorldError": "emulator.errors",
     "WorldSpec": "emulator.spec",
+    "attenuation": "emulator.radio.slant_path",
     "doppler_hz": "emulator.geometry",
+    "link_budget": "emulator.radio.budget",
+    "radio_preset": "emulator.radio.presets",
 }
 
 

@@ -20,13 +20,16 @@ Indices = NDArray[np.int32]
 def nominal_of(places: Sequence[Place], profiles: Profiles, weather: Weather) -> Nominal:
     """Nominal SNR in dB and rate in bit/s towards a terminal, of each that offers to serve it."""
 
+    own = np.array(
+        [profiles.of_radio(place.radio) + 1 if place.radio else 0 for place in places], dtype=np.int32
+    )
+
     def towards(place: int, providers: Indices) -> Indices:
         """Profile down of each link [k]: a station has its own radio, satellites that of the terminal."""
-        mine = profiles.of_radio(places[place].radio) + 1
-        return np.array(
-            [profiles.of_radio(places[p].radio) + 1 if p < len(places) else mine for p in providers],
-            dtype=np.int32,
-        )
+        profile = np.full(len(providers), own[place], dtype=np.int32)
+        stations = np.flatnonzero(providers < len(places))
+        profile[stations] = own[providers[stations]]
+        return profile
 
     def snr_db(place: int, providers: Indices, range_m: Floats, elevation_deg: Floats) -> Floats:
         profile = towards(place, providers)

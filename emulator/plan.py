@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from emulator.geometry import clear_of_earth, elevation_deg
+from emulator.geometry import clear_between, elevation_deg
 from emulator.orbits.motion import Motion
 from emulator.profiles import Profiles
 from emulator.rows import Pairs
@@ -91,5 +91,5 @@ class Plan:
         if len(self._to_station):
             terminal, station = sky.a[self._to_station], sky.b[self._to_station]
             there[self._to_station] = stations.reaches(terminal, station, motion)
-        clear = clear_of_earth(position[self._isl.a], position[self._isl.b])
+        clear = clear_between(position, self._isl.a, self._isl.b)
         return np.concatenate([there, clear, np.ones(self._fixed, dtype=np.bool_)])

@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emulator.profiles import Profiles
+from emulator.radio.budget import path_request
 from emulator.radio.rain import slant_path_km
-from emulator.radio.slant_path import PathRequest, slant_paths, stacked
+from emulator.radio.slant_path import PathRequest, rain_height_km, slant_paths, stacked
 from emulator.rows import Rows
 from emulator.spec import Place, RadioSpec, WorldSpec
 
@@ -22,8 +23,6 @@ Attenuation = Callable[[str, float, float, float], float] | Mapping[str, float] 
 
 #: a place that stays above this has the whole of the weather below it
 _ABOVE_WEATHER_M = 15_000.0
-#: frequency asked for where only the rain height of a place matters
-_ANY_GHZ = 20.0
 
 
 class Weather:
@@ -42,21 +41,14 @@ class Weather:
         #: for where it starts
         self.which = np.full((len(spec.places), len(profiles.columns["table"])), -1, dtype=np.int32)
         asked: list[PathRequest] = []
-        owners: list[int] = []
         for index, radio in self._used(spec):
             up = profiles.of_radio(radio.name)
-            for profile, frequency in ((up, radio.up_frequency_ghz), (up + 1, radio.down_frequency_ghz)):
-                if self.which[index, profile] < 0:
-                    self.which[index, profile] = len(asked)
-                    asked.append(PathRequest(spec.places[index], frequency))
-                    owners.append(index)
-        for index in self._linked(spec, set(owners)):
-            asked.append(PathRequest(spec.places[index], _ANY_GHZ))
-            owners.append(index)
-        paths = slant_paths(asked, on_progress)
+            for profile, down in ((up, False), (up + 1, True)):
+                self.which[index, profile] = len(asked)
+                asked.append(path_request(radio, spec.places[index], down))
         #: [tables, WIDTH], see `radio.attenuation_table`
-        self.tables = stacked(paths)
-        self._rain_height_km = {index: path.rain_height_km for index, path in zip(owners, paths, strict=True)}
+        self.tables = stacked(slant_paths(asked, on_progress))
+        self._rain_height_km = {index: rain_height_km(spec.places[index]) for index in self._low(spec)}
 
     def _used(self, spec: WorldSpec) -> list[tuple[int, RadioSpec]]:
         """Places with the radios that they use through the atmosphere: their own, and of stations high up."""
@@ -74,16 +66,15 @@ class Weather:
             found += [(index, radios[name]) for name in sorted(names) if radios[name].weather]
         return found
 
-    def _linked(self, spec: WorldSpec, known: set[int]) -> list[int]:
-        """Further places at the ends of radio links that stay below the weather."""
+    def _low(self, spec: WorldSpec) -> list[int]:
+        """Places at the ends of radio links that may stay below the weather."""
         wet = {radio.name for radio in spec.radios if radio.weather}
         ends = {end for link in spec.links if link.radio in wet for end in (link.a, link.b)}
         served = any(place.access == "station" and place.radio in wet for place in spec.places)
         return [
             index
             for index, place in enumerate(spec.places)
-            if index not in known
-            and place.kind != "satellite"
+            if place.kind != "satellite"
             and (place.id in ends or (served and place.access in ("terminal", "station")))
         ]
 

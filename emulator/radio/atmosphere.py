@@ -28,19 +28,3 @@ def rain_attenuation_db(
         rain_height_km(place),
         place.altitude_m / 1e3,
     )
-
-
-class Atmosphere:
-    """Rain heights of places, under an older name."""
-
-    def rain_height_km(self, place: Place) -> float:
-        """Mean rain height above sea level in km (ITU-R P.839)."""
-        return rain_height_km(place)
-
-    def save(self) -> None:
-        """Nothing: every height is kept as soon as it is known."""
-
-
-def shared() -> Atmosphere:
-    """The one that this process uses."""
-    return Atmosphere()

@@ -183,13 +183,24 @@ def evaluate(
         environment = np.where(through_sky, figures.environment, surroundings.NONE)
         surroundings.mean_excess_loss(environment, figures.band, elevation_rad, around_db)
     pointing_gain_db(figures.place_antenna, figures.far_antenna, elevation_rad, range_m, gain)
-    rise = noise.g_over_t_loss_db(absorbed + rain_db, gas, figures.system_noise_k)
+    clear = gas
+    if figures.weather_percent.any():
+        # the receiver's own noise is that of a clear sky, not of the gases that are counted on
+        clear, spare, sky = np.empty((3, len(range_m)))
+        attenuation_table.look_up(tables, which, elevation_deg, np.zeros(len(range_m)), clear, spare, sky)
+    rise = noise.g_over_t_loss_db(gas - clear + absorbed + rain_db, clear, figures.system_noise_k)
     excess = counted + rain_db
     free_space = free_space_loss_db(range_m, figures.frequency_ghz)
     further = figures.implementation_db + further_db
     loss = free_space + gas + excess + around_db - gain + rise + further
     snr = snr_db(figures.eirp_dbw, figures.g_over_t_db_k, figures.bandwidth_mhz, loss)
     return Budget(free_space, gas, excess, around_db, -gain, rise, np.zeros(len(range_m)), further, snr)
+
+
+def path_request(radio: RadioSpec, place: Place, down: bool) -> PathRequest:
+    """The way through the atmosphere of a place's radio in one direction."""
+    frequency = radio.down_frequency_ghz if down else radio.up_frequency_ghz
+    return PathRequest(place, frequency, diameter_m=radio.place_antenna.diameter_m)
 
 
 @dataclass(frozen=True)
@@ -244,7 +255,7 @@ def link_budget(
     figures = one.where(np.zeros(count, dtype=np.intp))
     paths = []
     if place is not None and radio.weather:
-        paths = [slant_path(PathRequest(place, float(one.frequency_ghz[0])))]
+        paths = [slant_path(path_request(radio, place, down))]
     terms = evaluate(
         figures,
         stacked(paths),

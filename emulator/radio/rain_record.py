@@ -128,7 +128,8 @@ class RecordedRain:
         self._polarization_deg = polarization_deg
         given = rain_height_km or {}
         self._heights_km = {
-            place.id: given[place.id] if place.id in given else _rain_height_km(place) for place in places
+            place.id: given[place.id] if place.id in given else slant_path.rain_height_km(place)
+            for place in places
         }
 
     def rate_mm_h(self, place: str, t_s: float) -> float:
@@ -150,15 +151,6 @@ class RecordedRain:
             here.altitude_m / 1e3,
             self._polarization_deg,
         )
-
-
-def _rain_height_km(place: Place) -> float:
-    from emulator.radio.atmosphere import shared
-
-    sky = shared()
-    height_km = sky.rain_height_km(place)
-    sky.save()
-    return height_km
 
 
 def _rows(text: str, source: str) -> Iterator[tuple[int, list[str]]]:

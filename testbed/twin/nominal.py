@@ -183,14 +183,15 @@ def _attenuation_of(fall_db: float, place: Place, radio: RadioSpec, elevation_de
     """Attenuation in dB on the way down that, with the noise it adds, lowers the SNR by `fall_db`."""
     if not (radio.weather and radio.down_system_noise_k > 0.0):
         return fall_db
+    from emulator.radio.budget import path_request
     from emulator.radio.noise import attenuation_of_drop_db, g_over_t_loss_db
-    from emulator.radio.slant_path import PathRequest, slant_path
+    from emulator.radio.slant_path import slant_path
 
-    path = slant_path(PathRequest(place, radio.down_frequency_ghz))
-    known = path.attenuation(min(max(elevation_deg, 0.0), 90.0), radio.weather_percent)
-    gas, absorbed = float(known.gas_db), float(known.rain_db + known.cloud_db)
+    path = slant_path(path_request(radio, place, True))
+    clear_db = float(path.gas_db(elevation_deg))
+    known = path.attenuation(elevation_deg, radio.weather_percent)
+    counted_db = float(known.gas_db + known.rain_db + known.cloud_db)
     # what is counted on anyway has raised the noise already
-    noise_k = radio.down_system_noise_k * 10.0 ** (
-        0.1 * float(g_over_t_loss_db(absorbed, gas, radio.down_system_noise_k))
-    )
-    return float(attenuation_of_drop_db(fall_db, gas + absorbed, noise_k))
+    rise_db = float(g_over_t_loss_db(counted_db - clear_db, clear_db, radio.down_system_noise_k))
+    noise_k = radio.down_system_noise_k * 10.0 ** (0.1 * rise_db)
+    return float(attenuation_of_drop_db(fall_db, counted_db, noise_k))

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from emulator.errors import WorldError
-from emulator.radio.atmosphere import shared
 from emulator.radio.modcod import modcod_table
+from emulator.radio.slant_path import rain_height_km
 from emulator.satellites import published_elements
 from emulator.spec import CircularShell, ConstellationSpec, FixedLink, Place, RadioSpec, Waypoint
 from emulator.table import ACCESS, FEEDER, FIXED, ISL
@@ -183,8 +183,7 @@ def test_a_short_radio_link_gets_its_share_of_the_rain() -> None:
     links = (FixedLink("valley", "near", radio="ka"), FixedLink("valley", "far", radio="ka"))
     spec = world_spec(*places, links=links, radios=(wet,))
     table = World(spec, Adjustments(attenuation_db={"valley": 6.0})).epoch(0.0)
-    rain_height_km = shared().rain_height_km(places[0])
-    expected = [6.0 / rain_height_km] * 2 + [6.0] * 2
+    expected = [6.0 / rain_height_km(places[0])] * 2 + [6.0] * 2
     assert table.attenuation_db == pytest.approx(expected)
     # above the rain there is none, whatever is said to fall there
     table = World(spec, Adjustments(attenuation_db={"far": 6.0})).epoch(0.0)
