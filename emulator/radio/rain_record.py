@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Final
 
 from emulator.errors import WorldError
+from emulator.radio import slant_path
 from emulator.radio.rain import slant_attenuation_db
 from emulator.spec import Place
 
