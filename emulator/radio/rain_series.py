@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emulator.errors import MissingPackageError, WorldError
+from emulator.radio import attenuation_cache
 from emulator.radio.rain import exceeded_attenuation_db, slant_attenuation_db
 from emulator.radio.rain_field import RainField
 from emulator.radio.rain_state import place_key
@@ -45,26 +46,54 @@ class RainClimate:
 
 
 def rain_climate(place: Place) -> RainClimate:
-    """The climate of rain at a place, from the ITU-R maps through the itur package (takes a second).
+    """The climate of rain at a place; see `rain_climates`."""
+    return rain_climates((place,))[0]
 
-    Raises `MissingPackageError` without that package, `WorldError` where the maps give no value.
+
+def rain_climates(places: Sequence[Place]) -> list[RainClimate]:
+    """The climates of rain at places, from the ITU-R maps; kept on disk, as the maps take a second to load.
+
+    Raises `WorldError` for coordinates beyond the maps, `MissingPackageError` when a place is not on disk
+    and itur is not there.
     """
+    keys = [_climate_key(place) for place in places]
+    known = {key: attenuation_cache.load(key, 3) for key in dict.fromkeys(keys)}
+    new = {key: _look_up(place) for key, place in zip(keys, places, strict=True) if known[key] is None}
+    if new:
+        attenuation_cache.save(new)
+    found = {**known, **new}
+    climates = []
+    for key in keys:
+        values = found[key]
+        assert values is not None
+        climates.append(RainClimate(*(float(value) for value in values)))
+    return climates
+
+
+def _climate_key(place: Place) -> str:
+    latitude, longitude = place.latitude_deg, place.longitude_deg
+    if not (-90.0 <= latitude <= 90.0 and -180.0 <= longitude <= 360.0):
+        raise WorldError(
+            f"place {place.id} lies at latitude {latitude:g}, longitude {longitude:g} deg, but the maps of "
+            "rain go from -90 to 90 and from -180 to 360"
+        )
+    return f"rain climate {latitude:.4f} {longitude:.4f}"
+
+
+def _look_up(place: Place) -> NDArray[np.float64]:
     try:
         from itur.models import itu837, itu839
     except ImportError:
         raise MissingPackageError("rain in time needs the itur package (pip install itur)") from None
-    latitude, longitude = place.latitude_deg, place.longitude_deg
+    # the maps' cells end just before the pole
+    latitude = min(max(place.latitude_deg, -89.9), 89.9)
+    longitude = place.longitude_deg % 360.0
     values = (
-        float(np.asarray(itu837.rainfall_rate(latitude, longitude, 0.01).value)),
-        float(np.asarray(itu837.rainfall_probability(latitude, longitude).value)),
-        float(np.asarray(itu839.rain_height(latitude, longitude).value)),
+        itu837.rainfall_rate(latitude, longitude, 0.01),
+        itu837.rainfall_probability(latitude, longitude),
+        itu839.rain_height(latitude, longitude),
     )
-    if not all(math.isfinite(value) for value in values):
-        raise WorldError(
-            f"the ITU-R maps give no rain for place {place.id} at latitude {latitude:g}, longitude "
-            f"{longitude:g} deg; latitudes from -90 to 90 and longitudes from -180 to 180 are allowed"
-        )
-    return RainClimate(*values)
+    return np.array([float(np.asarray(value.value)) for value in values])
 
 
 @dataclass(frozen=True)
@@ -156,7 +185,9 @@ class RainSeries:
         """Look up the climate of each place, unless `climates` has it by place id."""
         given = climates or {}
         self._places = {place.id: place for place in places}
-        self._climates = {place.id: given.get(place.id) or rain_climate(place) for place in places}
+        unknown = [place for place in places if place.id not in given]
+        found = zip(unknown, rain_climates(unknown), strict=True)
+        self._climates = {**given, **{place.id: climate for place, climate in found}}
         self._number = {place.id: number for number, place in enumerate(places)}
         self._field = RainField(places, [np.uint64(place_key(seed, place.id)) for place in places])
         self._polarization_deg = polarization_deg

@@ -120,7 +120,7 @@ def compare(files: Sequence[Path], parameters: Parameters) -> Comparison:
         remarks=(
             "A year differs from the long-term mean that the standard predicts, by 10 to 30 % as records go.",
             "What a beacon's excess holds depends on the reference it is taken from: clouds that come and go "
-            "slowly pass into the reference in part, while the prediction has all of them.",
+            "slowly may pass into the reference, while the prediction has all of them.",
             "A record that falls steeply at its end stops where the receiver loses the beacon.",
         ),
         draw=lambda figure: _draw(figure, records, curves, parameters),

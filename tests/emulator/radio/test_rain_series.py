@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from emulator.errors import WorldError
+from emulator.errors import MissingPackageError, WorldError
+from emulator.radio import attenuation_cache
 from emulator.radio.rain import exceeded_attenuation_db
 from emulator.radio.rain_series import DRY, PERCENTS, RainClimate, RainSeries, rain_climate, rain_fit
 from emulator.radio.rain_state import BETA_1_S
@@ -150,3 +153,26 @@ def test_a_frequency_without_a_model_is_refused(series: RainSeries, frequency_gh
 
 def test_a_radio_below_one_gigahertz_hardly_feels_it(series: RainSeries) -> None:
     assert series.fit("site", 0.868, 30.0).exceeded_db(0.01) < 0.05
+
+
+def test_the_maps_are_asked_once_for_a_place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    pytest.importorskip("itur")
+    monkeypatch.setattr(attenuation_cache, "user_directory", lambda: tmp_path)
+    first = rain_climate(SITE)
+    assert first.rain_rate_001_mm_h == pytest.approx(CLIMATE.rain_rate_001_mm_h, rel=1e-3)
+    monkeypatch.setitem(sys.modules, "itur.models", None)
+    assert rain_climate(SITE) == first
+    with pytest.raises(MissingPackageError, match="rain in time needs the itur package"):
+        rain_climate(Place("other", "ground", 10.0, 10.0))
+
+
+def test_the_poles_and_the_date_line_have_a_climate() -> None:
+    pytest.importorskip("itur")
+    for latitude, longitude in ((90.0, 0.0), (-90.0, 180.0), (0.0, -180.0), (0.0, 360.0)):
+        assert rain_climate(Place("edge", "ground", latitude, longitude)).rain_rate_001_mm_h >= 0.0
+
+
+@pytest.mark.parametrize(("latitude", "longitude"), [(95.0, 0.0), (0.0, 400.0), (math.nan, 0.0)])
+def test_coordinates_beyond_the_maps_are_refused(latitude: float, longitude: float) -> None:
+    with pytest.raises(WorldError, match=r"place off lies at latitude .* but the maps of rain go from"):
+        rain_climate(Place("off", "ground", latitude, longitude))
