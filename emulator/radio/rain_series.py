@@ -194,8 +194,8 @@ class RainSeries:
         self._onsets = {
             place: _quantile(climate.rain_probability_percent) for place, climate in self._climates.items()
         }
-        self._now_s = math.nan
-        self._states = np.zeros(0)
+        # asked once here, so that kernels are compiled before a run needs them
+        self._now_s, self._states = 0.0, self._field.at(0.0)
 
     @property
     def places(self) -> tuple[str, ...]:
