@@ -260,10 +260,10 @@ def link_budget(
         figures,
         stacked(paths),
         np.full(count, len(paths) - 1, dtype=np.int32),
-        distance.ravel(),
-        elevation.ravel(),
+        distance.flatten(),
+        elevation.flatten(),
         through_sky=np.ones(count, dtype=np.bool_),
-        rain_db=rain.ravel(),
+        rain_db=rain.flatten(),
         further_db=np.zeros(count),
     )
     table = modcod_table(radio.modcods)

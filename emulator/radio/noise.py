@@ -85,7 +85,7 @@ def g_over_t_loss_db(
     """
     extra, clear, system = _broadcast(extra_attenuation_db, clear_attenuation_db, system_noise_k)
     loss = np.empty(extra.size)
-    _losses(extra.ravel(), clear.ravel(), system.ravel(), loss)
+    _losses(extra.flatten(), clear.flatten(), system.flatten(), loss)
     return loss.reshape(extra.shape)
 
 
@@ -99,7 +99,7 @@ def attenuation_of_drop_db(
     """
     drop, clear, system = _broadcast(snr_drop_db, clear_attenuation_db, system_noise_k)
     extra = np.empty(drop.size)
-    _attenuations(drop.ravel(), clear.ravel(), system.ravel(), extra)
+    _attenuations(drop.flatten(), clear.flatten(), system.flatten(), extra)
     return extra.reshape(drop.shape)
 
 

@@ -98,7 +98,7 @@ class SlantPath:
             _checked("elevation_deg", elevation_deg, -90.0, 90.0), _checked_percent(percent)
         )
         found = np.empty((4, elevation.size))
-        attenuation_table.look_up_components(self.table, elevation.ravel(), share.ravel(), found)
+        attenuation_table.look_up_components(self.table, elevation.flatten(), share.flatten(), found)
         return Attenuation(*(component.reshape(elevation.shape) for component in found))
 
     def gas_db(self, elevation_deg: ArrayLike, percent: ArrayLike = MOST_PERCENT) -> Floats:
