@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 
 from emulator.errors import WorldError
-from emulator.spec import Place, WorldSpec
+from emulator.spec import FixedLink, Place, WorldSpec
 from emulator.table import Adjustments
 
 _KINDS = ("ground", "ship", "aerial", "satellite")
@@ -28,8 +28,9 @@ def places(
         if count > 1:
             raise WorldError(f"place {name!r}: the name is used twice (places and satellites share names)")
     known = set(satellites)
+    stations = any(place.access == "station" for place in spec.places)
     for place in spec.places:
-        _one_place(place, radios, known)
+        _one_place(place, radios, known, stations)
         if place.kind == "satellite" and place.satellite not in known:
             left_out = " (it cannot be propagated to this run)" if place.satellite in skipped else ""
             raise WorldError(
@@ -37,7 +38,7 @@ def places(
             )
 
 
-def _one_place(place: Place, radios: set[str], satellites: set[str]) -> None:
+def _one_place(place: Place, radios: set[str], satellites: set[str], stations: bool) -> None:
     if place.kind not in _KINDS:
         raise WorldError(f"place {place.id!r}: kind is {place.kind!r}, allowed: {', '.join(_KINDS)}")
     if place.access not in _ACCESS:
@@ -51,13 +52,17 @@ def _one_place(place: Place, radios: set[str], satellites: set[str]) -> None:
             f"place {place.id!r}: access is {place.access!r}, which needs a radio and a place on the "
             "ground or in the air"
         )
-    if not satellites:
-        raise WorldError(f"place {place.id!r}: access is {place.access!r}, but there is no constellation")
+    if not satellites and not (stations and place.access != "gateway"):
+        raise WorldError(
+            f"place {place.id!r}: access is {place.access!r}, but there is no constellation"
+            + (" and no station" if place.access == "terminal" else "")
+        )
 
 
 def links(spec: WorldSpec, place_index: Mapping[str, int]) -> None:
     """Fixed links against places and radios."""
     radios = {radio.name for radio in spec.radios}
+    by_id = {place.id: place for place in spec.places}
     given: set[frozenset[int]] = set()
     for link in spec.links:
         what = f"link {link.a} - {link.b}"
@@ -72,6 +77,26 @@ def links(spec: WorldSpec, place_index: Mapping[str, int]) -> None:
         if ends in given:
             raise WorldError(f"{what}: given twice (a link has both directions)")
         given.add(ends)
+        _beside_others(what, link, spec, by_id)
+
+
+def _beside_others(what: str, link: FixedLink, spec: WorldSpec, by_id: Mapping[str, Place]) -> None:
+    """A pair of places has one link at a time: no fixed one where access or satellites may make one."""
+    # an end that is no place of the spec is a satellite
+    ends = [by_id.get(end, Place(end, "satellite", satellite=end)) for end in (link.a, link.b)]
+    aloft = [place for place in ends if place.kind == "satellite"]
+    access = {place.access for place in ends}
+    if aloft and link.radio:
+        raise WorldError(
+            f"{what}: has a radio, but {aloft[0].id!r} is on a satellite, whose radio links come from access"
+        )
+    if aloft and access & {"terminal", "gateway"}:
+        raise WorldError(f"{what}: links of terminals and gateways to satellites come from access")
+    linked = spec.constellation.isl != "none" or spec.constellation.interlayer != "none"
+    if len(aloft) == len(ends) and linked:
+        raise WorldError(f"{what}: links between satellites come from constellation.isl")
+    if access == {"terminal", "station"}:
+        raise WorldError(f"{what}: links of terminals to stations come from access")
 
 
 def adjustments(given: Adjustments, place_index: Mapping[str, int], satellites: Collection[str]) -> None:

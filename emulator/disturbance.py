@@ -17,8 +17,7 @@ def interference(rows: Rows, position: Floats, looks_down: NDArray[np.bool_]) ->
     `position` [places, 3] m, Earth-fixed; `looks_down` [places]: whose panels face the nadir. Every radio
     row transmits all the time; heard are those whose radio says so (`RadioSpec.interference`).
     """
-    hears = rows.r["interference"] > 0.0
-    if not hears.any():
+    if not rows.hears.any():
         return None
     figures = rows.figures
     src, dst = rows.src[rows.radio], rows.dst[rows.radio]
@@ -44,4 +43,4 @@ def interference(rows: Rows, position: Floats, looks_down: NDArray[np.bool_]) ->
         False,
         out,
     )
-    return np.where(hears, out, 0.0)
+    return np.where(rows.hears, out, 0.0)

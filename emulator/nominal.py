@@ -53,7 +53,7 @@ def nominal_of(places: Sequence[Place], profiles: Profiles, weather: Weather) ->
         profile = towards(place, providers)
         snr = snr_db(place, providers, range_m, elevation_deg)
         columns, modcods = profiles.columns, profiles.modcods
-        table = columns["table"][profile].astype(np.int32)
+        table = columns["table"][profile]
         fresh = np.full(len(profile), -1, dtype=np.int16)
         chosen = modcods.select(
             snr, table, fresh, columns["margin_db"][profile], columns["hysteresis_db"][profile]

@@ -6,7 +6,11 @@ is not known here.
 
 from __future__ import annotations
 
+import math
+from typing import Any, ClassVar
+
 import numpy as np
+from numpy.typing import NDArray
 
 from emulator.errors import WorldError
 from emulator.radio.budget import Figures, check_radio
@@ -20,10 +24,13 @@ _LARGEST_PACKET_BYTES = 1500
 class Profiles:
     """Columns by profile; raises `WorldError` for figures that no link can have."""
 
-    _FIELDS = (
-        "rate_bps", "fixed_ns", "jitter_ns", "loss", "queue_packets", "queue_bytes",
-        "margin_db", "hysteresis_db", "weather", "interference", "table", "radio", "frame_bits",
+    _FLOATS = (
+        "rate_bps", "fixed_ns", "jitter_ns", "loss", "margin_db", "hysteresis_db", "weather", "interference",
     )  # fmt: skip
+    _INTEGERS: ClassVar = {
+        "queue_packets": np.int32, "queue_bytes": np.int64, "frame_bits": np.int32,
+        "table": np.int32, "radio": np.int32,
+    }  # fmt: skip
     isl = 0
     #: profile of the first radio; `figures` begins there
     first_radio = 1
@@ -49,9 +56,11 @@ class Profiles:
             entry = _radio_entry(radio, number, table, tables[table].frame_bits)
             entries.extend((entry, entry))
         entries.extend(_fixed_entry(link) for link in links)
-        self.columns = {
-            name: np.array([entry.get(name, np.nan) for entry in entries]) for name in self._FIELDS
+        self.columns: dict[str, NDArray[Any]] = {
+            name: np.array([entry.get(name, np.nan) for entry in entries]) for name in self._FLOATS
         }
+        for name, dtype in self._INTEGERS.items():
+            self.columns[name] = np.array([entry[name] for entry in entries]).astype(dtype)
         #: radio figures of profiles `first_radio`, `first_radio` + 1, ...: up and down of every radio
         self.figures = Figures.of([(radio, down) for radio in radios for down in (False, True)])
         self.modcods = ModCodStack(tables)
@@ -74,6 +83,16 @@ class Profiles:
 
 
 def _isl_entry(constellation: ConstellationSpec) -> dict[str, float]:
+    if constellation.isl != "none" or constellation.interlayer != "none":
+        if not 0.0 < constellation.isl_rate_mbps < math.inf:
+            raise WorldError(
+                f"constellation.isl_rate_mbps is {constellation.isl_rate_mbps:g}, it must be above 0"
+            )
+        if not 0.0 <= constellation.isl_processing_ms < math.inf:
+            raise WorldError(
+                f"constellation.isl_processing_ms is {constellation.isl_processing_ms:g}, "
+                "it must not be below 0"
+            )
     return {
         "rate_bps": constellation.isl_rate_mbps * 1e6,
         "fixed_ns": constellation.isl_processing_ms * 1e6,
@@ -106,9 +125,12 @@ def _radio_entry(radio: RadioSpec, number: int, table: int, frame_bits: int) -> 
 
 
 def _fixed_entry(link: FixedLink) -> dict[str, float]:
-    if not link.rate_mbps > 0.0 or link.delay_ms < 0.0 or not 0.0 <= link.loss <= 1.0:
+    times_ms = (link.delay_ms, link.jitter_ms)
+    possible = 0.0 < link.rate_mbps < math.inf and all(0.0 <= time_ms < math.inf for time_ms in times_ms)
+    if not possible or not 0.0 <= link.loss <= 1.0:
         raise WorldError(
-            f"link {link.a} - {link.b}: rate must be above 0, delay not negative, loss within 0 and 1"
+            f"link {link.a} - {link.b}: rate must be above 0, delay and jitter not negative, loss within "
+            "0 and 1"
         )
     return {
         "rate_bps": link.rate_mbps * 1e6,

@@ -46,6 +46,11 @@ class Pairs:
             *(np.concatenate([getattr(p, name) for p in parts]) for name in ("kind", "a", "b", "up", "down"))
         )
 
+    def same(self, other: Pairs) -> bool:
+        """Whether these are the same links in the same order."""
+        names = ("kind", "a", "b", "up", "down")
+        return all(np.array_equal(getattr(self, name), getattr(other, name)) for name in names)
+
     def where(self, mask: NDArray[np.bool_]) -> Pairs:
         """Those for which the mask [m] holds."""
         return Pairs(self.kind[mask], self.a[mask], self.b[mask], self.up[mask], self.down[mask])
@@ -80,17 +85,19 @@ class Rows:
         self.src = _interleaved(pairs.a, pairs.b)
         self.dst = _interleaved(pairs.b, pairs.a)
         self.kind = np.repeat(pairs.kind, 2)
-        profile = _interleaved(pairs.up, pairs.down)
-        self.columns = {name: column[profile] for name, column in profiles.columns.items()}
-        table = self.columns["table"].astype(np.int32)
+        profile = _interleaved(pairs.up, pairs.down).astype(np.intp)
+        columns = profiles.columns
+        table = columns["table"][profile]
         #: rows with a radio, and their pair; what follows with [k] is of these
         self.radio = np.flatnonzero(table >= 0)
         self.radio_pair = self.radio // 2
-        self.r = {name: column[self.radio] for name, column in self.columns.items()}
-        self.figures = profiles.figures.where(profile[self.radio] - profiles.first_radio)
+        own = profile[self.radio]
+        self.r = {name: columns[name][own] for name in ("margin_db", "hysteresis_db")}
+        self.weather, self.hears = columns["weather"][own] > 0.0, columns["interference"][own] > 0.0
+        self.figures = profiles.figures.where(own - profiles.first_radio)
         self.table = table[self.radio]
-        #: rows whose length adds to the delay: all but plain fixed links
-        self.flies = (self.kind != FIXED) | (table >= 0)
+        #: rows whose length does not add to the delay: plain fixed links
+        self.as_given = np.flatnonzero((self.kind == FIXED) & (table < 0))
         owner, far = pairs.a[self.radio_pair], pairs.b[self.radio_pair]
         on_earth = far < len(high)
         #: [k] whether the whole atmosphere lies between the ends: not between two places, unless high up
@@ -98,27 +105,33 @@ class Rows:
         self.through_sky[on_earth] = high[far[on_earth]]
         self.through_sky &= self.kind[self.radio] != FIXED
         self.which = np.full(len(self.radio), -1, dtype=np.int32)
-        at = np.flatnonzero(self.through_sky & (self.r["weather"] > 0.0) & (owner < len(atmosphere)))
-        self.which[at] = atmosphere[owner[at], profile[self.radio][at]]
-        self.jitter_ns, self.base_loss = self.columns["jitter_ns"], self.columns["loss"]
-        self.frame_bits = self.columns["frame_bits"].astype(np.int32)
-        self.queue_packets = self.columns["queue_packets"].astype(np.int32)
-        self.queue_bytes = self.columns["queue_bytes"].astype(np.int64)
-        self.radio_index = self.columns["radio"].astype(np.int32)
+        at = np.flatnonzero(self.through_sky & self.weather)
+        self.which[at] = atmosphere[owner[at], own[at]]
+        self.rate_bps, self.fixed_ns = columns["rate_bps"][profile], columns["fixed_ns"][profile]
+        self.jitter_ns, self.loss = columns["jitter_ns"][profile], columns["loss"][profile]
+        self.frame_bits = columns["frame_bits"][profile]
+        self.queue_packets, self.queue_bytes = (
+            columns["queue_packets"][profile],
+            columns["queue_bytes"][profile],
+        )
+        #: [k] number of the radio
+        self.radio_number = columns["radio"][own]
         trees = None if before is None else before.routes
         self.routes: Routes = Routes(self.src, self.dst, hosts, places, before=trees)
         self._keys: NDArray[np.uint64] | None = None
-        self._row_of: dict[tuple[int, int], int] | None = None
+        self._row_of: dict[tuple[int, int], int] = {}
         self.current = np.full(len(self.radio), -1, dtype=np.int16)
         if before is not None:
             self._carry_over(before, places)
 
     def row(self, src: int, dst: int) -> int:
         """The row of a directed link, -1 when it does not exist."""
-        if self._row_of is None:
-            ends = zip(self.src.tolist(), self.dst.tolist(), strict=True)
-            self._row_of = {end: row for row, end in enumerate(ends)}
-        return self._row_of.get((src, dst), -1)
+        row = self._row_of.get((src, dst))
+        if row is None:
+            # few links are ever asked for by name, of a hundred thousand
+            found = np.flatnonzero((self.src == src) & (self.dst == dst))
+            row = self._row_of[src, dst] = int(found[0]) if len(found) else -1
+        return row
 
     def _carry_over(self, before: Rows, places: int) -> None:
         """Links that stay keep their ModCod."""

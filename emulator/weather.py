@@ -96,7 +96,7 @@ class Weather:
             return extra
         ends = zip(rows.pairs.a[rows.radio_pair], rows.pairs.b[rows.radio_pair], strict=True)
         for k, pair in enumerate(ends):
-            if not rows.r["weather"][k] > 0.0:
+            if not rows.weather[k]:
                 continue
             grounds = [int(p) for p in pair if p < len(self._places) and self._places[p].kind != "satellite"]
             high, frequency = abs(float(elevation_deg[k])), float(rows.figures.frequency_ghz[k])
@@ -107,8 +107,9 @@ class Weather:
                 # a platform above the rain has none at its own end of a link
                 if share > 0.0 and not self.high[place]:
                     amounts.append(share * _amount(source, self._places[place].id, t_s, high, frequency))
-            # not the larger of that and zero: a belief may be that a link is better than nominal
-            extra[k] = max(amounts, default=0.0)
+            # the wetter end; where neither is wet, a belief that an end is better than nominal counts
+            worst = max(amounts, default=0.0)
+            extra[k] = worst if worst > 0.0 else min(amounts, default=0.0)
         return extra
 
     def by_place(self, table: Mapping[str, float], rows: Rows) -> NDArray[np.float64]:

@@ -97,7 +97,8 @@ class World:
         ]
         self._plan: Plan | None = None
         self._rows: Rows | None = None
-        self._alive = np.zeros(0, dtype=bool)
+        #: of the plan's pairs, those that `_rows` were made for; None: not looked at since it was made
+        self._alive: NDArray[np.bool_] | None = None
         self._position = np.full((len(self.places), 3), np.nan)
         self._t_s = -math.inf
 
@@ -105,7 +106,7 @@ class World:
 
     def epoch(self, t_s: float) -> LinkTable:
         """The link table at run time `t_s`, which must not be before that of the call before."""
-        if t_s < self._t_s:
+        if not t_s >= self._t_s:
             raise ValueError(f"epochs go forward: {t_s} s asked after {self._t_s} s")
         self._t_s = t_s
         decided, linked = self._access.advance(t_s), self._isl.advance(t_s)
@@ -118,7 +119,7 @@ class World:
                 self._isl.pairs,
                 self._fixed,
             )
-            self._alive = np.zeros(0, dtype=np.bool_)
+            self._alive = None
         published = self._move(t_s, self._plan.used)
         self._ephemeris.prepare(t_s)
         rows = self._refresh_rows(self._plan, published)
@@ -136,17 +137,16 @@ class World:
     def most_rows(self) -> int:
         """A bound on the rows of a link table that holds for nearly all of a run, with room for change.
 
-        Inter-satellite links as of now or, where they follow the nearest, as many as may be asked for.
+        Inter-satellite links as many as may be asked for.
         """
         constellation = self.spec.constellation
-        pairs = len(self._isl.pairs)
-        if constellation.isl == "nearest":
-            pairs = max(pairs, len(self.satellites) * constellation.isl_neighbours // 2)
+        each = {"none": 0, "plus-grid": 4, "nearest": constellation.isl_neighbours}[constellation.isl]
+        pairs = len(self.satellites) * each // 2
         if constellation.interlayer != "none":
             pairs += len(self.satellites)
         gateways = sum(place.access == "gateway" for place in self.spec.places)
         terminals = sum(place.access == "terminal" for place in self.spec.places)
-        sky = terminals + gateways * (terminals + gateways)
+        sky = terminals + gateways * (terminals + gateways + len(self._aliases))
         # as much again for links that have gone and still have packets in the air
         return 2 * (len(self._fixed.a) + 2 * pairs + 2 * sky)
 
@@ -170,8 +170,9 @@ class World:
             return None
         shift = np.zeros(len(self.satellites))
         for name, km in ahead.items():
-            index = self.place_index[name] - self.first_satellite
-            shift[index] = km / self._ephemeris.speed_km_s(index)
+            index = self.place_index.get(name, -1) - self.first_satellite
+            if index >= 0:
+                shift[index] = km / self._ephemeris.speed_km_s(index)
         return shift
 
     def _move(self, t_s: float, used: NDArray[np.int32]) -> NDArray[np.float64]:
@@ -187,10 +188,13 @@ class World:
     def _refresh_rows(self, plan: Plan, published: NDArray[np.float64]) -> Rows:
         """The rows for the pairs that are there now; made anew only when one came or went."""
         alive = plan.alive(self._motion, self._access.stations, self._position, published)
-        if self._rows is None or not np.array_equal(alive, self._alive):
-            self._alive = alive
+        if self._rows is not None and self._alive is not None and np.array_equal(alive, self._alive):
+            return self._rows
+        self._alive = alive
+        pairs = plan.pairs.where(alive)
+        if self._rows is None or not pairs.same(self._rows.pairs):
             self._rows = Rows(
-                plan.pairs.where(alive),
+                pairs,
                 self._profiles,
                 self._weather.which,
                 self._weather.high,
@@ -205,14 +209,14 @@ class World:
         count = len(rows.src)
         ray = self._position[pairs.b] - self._position[pairs.a]
         range_m = np.repeat(np.sqrt(np.einsum("ij,ij->i", ray, ray)), 2)
-        delay_ns = rows.columns["fixed_ns"].copy()
-        if a.processing_bias:
-            for name, factor in a.processing_bias.items():
-                delay_ns[rows.radio_index == self._profiles.radio_number(name)] *= factor
-        delay_ns[rows.flies] += range_m[rows.flies] * _NS_PER_M
-        range_m[~rows.flies] = np.nan
+        way_ns = range_m * _NS_PER_M
+        way_ns[rows.as_given], range_m[rows.as_given] = 0.0, np.nan
+        delay_ns = rows.fixed_ns + way_ns
+        for name, factor in a.processing_bias.items():
+            at = rows.radio[rows.radio_number == self._profiles.radio_number(name)]
+            delay_ns[at] = rows.fixed_ns[at] * factor + way_ns[at]
 
-        rate = rows.columns["rate_bps"].copy()
+        rate = rows.rate_bps.copy()
         snr, attenuation, elevation = (np.full(count, np.nan) for _ in range(3))
         error = np.zeros(count)
         modcod = np.full(count, -1, dtype=np.int16)
@@ -239,15 +243,15 @@ class World:
             rate[rows.radio], error[rows.radio] = rows.adapt(budget.snr_db)
             snr[rows.radio], attenuation[rows.radio] = budget.snr_db, budget.attenuation_db
             elevation[rows.radio], modcod[rows.radio] = high, rows.current
-        loss = rows.base_loss.copy()
+        loss = rows.loss.copy() if a.extra_loss else rows.loss
         up = np.ones(count, dtype=bool)
         for link in a.link_down:
             up[self._rows_of([link], rows)] = False
         for link, milliseconds in a.extra_delay_ms.items():
             delay_ns[self._rows_of([link], rows)] += milliseconds * 1e6
         for link, probability in a.extra_loss.items():
-            at = self._rows_of([link], rows)
-            loss[at] = 1.0 - (1.0 - loss[at]) * (1.0 - probability)
+            lossy = self._rows_of([link], rows)
+            loss[lossy] = 1.0 - (1.0 - loss[lossy]) * (1.0 - probability)
         for link, factor in a.rate_factor.items():
             rate[self._rows_of([link], rows)] *= factor
 

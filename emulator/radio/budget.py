@@ -104,12 +104,13 @@ def check_radio(radio: RadioSpec) -> None:
     for name in ("up_frequency_ghz", "down_frequency_ghz", "up_bandwidth_mhz", "down_bandwidth_mhz"):
         if not 0.0 < getattr(radio, name) < math.inf:
             raise WorldError(f"radio {radio.name!r}: {name} is {getattr(radio, name):g}, it must be above 0")
-    for name in ("down_system_noise_k", "hysteresis_db"):
-        if not getattr(radio, name) >= 0.0:
+    for name in ("down_system_noise_k", "hysteresis_db", "processing_ms", "jitter_ms"):
+        if not 0.0 <= getattr(radio, name) < math.inf:
             raise WorldError(
                 f"radio {radio.name!r}: {name} is {getattr(radio, name):g}, it must not be below 0"
             )
-    for name in ("up_eirp_dbw", "down_eirp_dbw", "up_g_over_t_db_k", "down_g_over_t_db_k", "margin_db"):
+    numbers = ("up_eirp_dbw", "down_eirp_dbw", "up_g_over_t_db_k", "down_g_over_t_db_k")
+    for name in (*numbers, "implementation_loss_db", "margin_db"):
         if not math.isfinite(getattr(radio, name)):
             raise WorldError(f"radio {radio.name!r}: {name} is {getattr(radio, name)}, it must be a number")
     if not 0.0 <= radio.loss <= 1.0:
