@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from testbed.scenario import clashes, weather
+from testbed.scenario import clashes, tracks, weather
 from testbed.scenario import node_tables as n
-from testbed.scenario.elements import satellite_names
+from testbed.scenario.elements import satellite_names, satellites_by_source
 from testbed.scenario.messages import Origin, nearest, shown
-from testbed.scenario.world_tables import LinkTable
+from testbed.scenario.world_tables import Constellation, LinkTable
 from testbed.store.influx_settings import unfit
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ def findings(scenario: Scenario) -> Iterator[Finding]:
     yield from clashes.sizes(scenario)
     yield from _constellation(scenario)
     yield from clashes.names(scenario, satellite_names(scenario.document.constellation))
+    yield from tracks.findings(scenario.document.places, scenario.run)
     yield from _radios_and_places(scenario)
     yield from _links(scenario)
     yield from _nodes(scenario)
@@ -78,6 +79,16 @@ def _constellation(scenario: Scenario) -> Iterator[Finding]:
     for index, satellite in enumerate(c.geostationary):
         if satellite.name in [other.name for other in c.geostationary[:index]]:
             yield f"constellation.geostationary.{index}.name", satellite.name, "a name no other one has"
+    yield from _shared_names(c)
+
+
+def _shared_names(constellation: Constellation) -> Iterator[Finding]:
+    """Names that satellites of two sources have."""
+    seen: dict[str, str] = {}
+    for source, names in satellites_by_source(constellation):
+        for name in sorted(names & seen.keys()):
+            yield f"constellation.{source}", name, f"another name: a satellite of {seen[name]} has it"
+        seen.update(dict.fromkeys(names, source))
 
 
 def _radios_and_places(scenario: Scenario) -> Iterator[Finding]:
@@ -106,7 +117,7 @@ def _radios_and_places(scenario: Scenario) -> Iterator[Finding]:
         if len(many) > 1:
             yield f"{key}.points", "given", "absent beside spread"
         for coordinate in ("latitude_deg", "longitude_deg"):
-            if not many and getattr(place, coordinate) is None:
+            if not (many or tracks.moves(place)) and getattr(place, coordinate) is None:
                 yield f"{key}.{coordinate}", "missing", "given, in degrees"
         if place.spread is not None:
             for box in ("latitude_deg", "longitude_deg"):
@@ -116,14 +127,10 @@ def _radios_and_places(scenario: Scenario) -> Iterator[Finding]:
         for index, (latitude, longitude) in enumerate(place.points):
             if not (-90 <= latitude <= 90 and -180 <= longitude <= 180):
                 yield f"{key}.points.{index}", [latitude, longitude], "[latitude_deg, longitude_deg]"
-        if place.waypoints and place.kind == "ground":
-            yield f"{key}.waypoints", "given", 'absent unless kind = "ship" or "aerial"'
         if place.max_range_km and place.access != "station":
             yield f"{key}.max_range_km", place.max_range_km, 'absent unless access = "station"'
         if place.max_links and place.access not in ("station", "gateway"):
             yield f"{key}.max_links", place.max_links, 'absent unless access = "gateway" or "station"'
-        if [w.at_s for w in place.waypoints] != sorted({w.at_s for w in place.waypoints}):
-            yield f"{key}.waypoints", [w.at_s for w in place.waypoints], "in order of at_s, each once"
         if place.radio and place.radio not in document.radios:
             yield f"{key}.radio", place.radio, "a radio" + nearest(place.radio, document.radios)
         if place.access != "none" and not place.radio:

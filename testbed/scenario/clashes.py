@@ -124,5 +124,8 @@ def _possible(a: str, b: str, scenario: Scenario) -> bool:
         return True
     on_earth = [scenario.places[end] for end in (a, b) if end in scenario.places]
     if len(on_earth) == 1:
-        return on_earth[0].access != "none"
-    return not on_earth and scenario.document.constellation.isl != "none"
+        return on_earth[0].access in ("terminal", "gateway")
+    if on_earth:
+        return {end.access for end in on_earth} == {"terminal", "station"}
+    constellation = scenario.document.constellation
+    return constellation.isl != "none" or constellation.interlayer != "none"

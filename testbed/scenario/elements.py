@@ -6,6 +6,7 @@ The reader itself is `emulator.orbits.elements`; here its errors get the scenari
 from __future__ import annotations
 
 import datetime
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
@@ -48,24 +49,36 @@ def middle_epoch(text: str, form: str) -> str:
 
 @lru_cache(maxsize=2)
 def names(text: str, form: str) -> frozenset[str]:
-    """Names of the satellites of an element text; ValueError ("line 12: ...") when it is malformed."""
+    """Names of the satellites of an element text, each once whatever its sets.
+
+    Raises ValueError ("line 12: ...") when it is malformed.
+    """
     from emulator.orbits import elements
 
     return frozenset(name for name, _ in elements.parse_elements(text, form))
 
 
-def satellite_names(constellation: Constellation) -> frozenset[str]:
-    """Names of all satellites, generated or of the element text."""
-    found = [satellite.name for satellite in constellation.geostationary]
+def satellites_by_source(constellation: Constellation) -> Iterator[tuple[str, frozenset[str]]]:
+    """(key of the source, names of its satellites) of each source that the constellation has."""
     if constellation.elements_text:
-        found += names(constellation.elements_text, constellation.elements_format)
-    found += [
-        f"{shell.name}-{plane:02d}-{slot:02d}"
-        for shell in constellation.shells
-        for plane in range(1, shell.planes + 1)
-        for slot in range(1, shell.satellites // shell.planes + 1)
-    ]
+        yield "elements", names(constellation.elements_text, constellation.elements_format)
+    for index, shell in enumerate(constellation.shells):
+        yield (
+            f"shells.{index}",
+            frozenset(
+                f"{shell.name}-{plane:02d}-{slot:02d}"
+                for plane in range(1, shell.planes + 1)
+                for slot in range(1, shell.satellites // shell.planes + 1)
+            ),
+        )
+    if constellation.geostationary:
+        yield "geostationary", frozenset(satellite.name for satellite in constellation.geostationary)
     region = constellation.over_region
     if region is not None:
-        found += [f"{region.name}-{number}" for number in range(1, region.columns * region.rows + 1)]
-    return frozenset(found)
+        count = region.columns * region.rows
+        yield "over_region", frozenset(f"{region.name}-{number}" for number in range(1, count + 1))
+
+
+def satellite_names(constellation: Constellation) -> frozenset[str]:
+    """Names of all satellites, of whatever sources."""
+    return frozenset().union(*(found for _, found in satellites_by_source(constellation)))

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from emulator import spec
+from testbed.scenario import tracks
 from testbed.scenario.node_tables import EdgeNode, Node
 from testbed.scenario.radio_tables import Radio
+from testbed.scenario.world_tables import PlaceTable
 
 if TYPE_CHECKING:
     from testbed.scenario.scenario import Scenario
@@ -25,7 +27,7 @@ def world_spec(scenario: Scenario) -> spec.WorldSpec:
         start_utc=document.run.start_utc,
         duration_s=document.run.duration_s,
         epoch_s=document.run.epoch_s,
-        places=tuple(_place(name, table) for name, table in scenario.places.items()),
+        places=tuple(_place(name, table, document.run.start_utc) for name, table in scenario.places.items()),
         constellation=_constellation(scenario),
         radios=tuple(_radio(name, table) for name, table in document.radios.items()),
         links=tuple(
@@ -48,20 +50,22 @@ def _radio(name: str, table: Radio) -> spec.RadioSpec:
     )
 
 
-def _place(name: str, table: Any) -> spec.Place:
+def _place(name: str, table: PlaceTable, start_utc: str) -> spec.Place:
+    passed = tracks.waypoints(table, start_utc)
+    latitude_deg, longitude_deg, altitude_m = tracks.position(table, passed)
     return spec.Place(
         id=name,
         kind=table.kind,
-        latitude_deg=table.latitude_deg or 0.0,
-        longitude_deg=table.longitude_deg or 0.0,
-        altitude_m=table.altitude_m,
+        latitude_deg=latitude_deg,
+        longitude_deg=longitude_deg,
+        altitude_m=altitude_m,
         satellite=table.satellite,
         radio=table.radio,
         access=table.access,
         min_elevation_deg=table.min_elevation_deg,
         max_links=table.max_links,
         max_range_km=table.max_range_km,
-        waypoints=tuple(spec.Waypoint(**point.model_dump()) for point in table.waypoints),
+        waypoints=passed,
     )
 
 

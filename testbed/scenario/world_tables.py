@@ -143,7 +143,26 @@ class PlaceTable(Table):
     max_range_km: float = Field(
         default=0.0, ge=0, le=2000, description="how far a station reaches; 0: to the horizon"
     )
-    waypoints: list[WaypointTable] = Field(default=[], description="track of a moving ship or aerial place")
+    waypoints: list[WaypointTable] = Field(
+        default=[], description="points with times that a ship or aerial place passes"
+    )
+    path: list[Annotated[list[float], Field(min_length=2, max_length=3)]] = Field(
+        default=[],
+        description="points [latitude_deg, longitude_deg(, altitude_m)] that a ship or aerial place passes "
+        "at speed_m_s along great circles; without a height at altitude_m",
+    )
+    speed_m_s: float = Field(default=0.0, ge=0, le=3000, description="along the path")
+    start_s: float = Field(
+        default=0.0, ge=-1e7, le=1e7, description="run time at the path's first point; below 0: under way"
+    )
+    track: str = Field(
+        default="",
+        description="path of a CSV file, relative to the scenario file, with the columns utc or t_s, "
+        "latitude_deg, longitude_deg and, unless 0, altitude_m: a recorded ship or aerial place",
+    )
+    track_text: str = Field(
+        default="", description="content of a track; a run writes it so that its folder needs no other file"
+    )
     spread: Spread | None = Field(default=None, description="scatter places NAME-1 .. NAME-count over a box")
     points: list[Annotated[list[float], Field(min_length=2, max_length=2)]] = Field(
         default=[], description="places NAME-1, NAME-2, ... at these [latitude_deg, longitude_deg]"
