@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
-from emulator.radio.rain_record import RainRecord, RecordedRain, parse
-from emulator.radio.rain_series import RainSeries
 from testbed.scenario import Scenario
 from testbed.scenario.checks import rain_targets
 from testbed.scenario.weather import rained_on
+
+if TYPE_CHECKING:
+    from emulator.radio.rain_record import RainRecord
+
+#: rain that takes this much at the elevation below is a shower worth a note: less than a twin gives a name
+SHOWER_DB: Final = 0.5
+_ELEVATION_DEG: Final = 45.0
+_STEP_S: Final = 1.0
 
 #: (place id, run time s, elevation deg, frequency GHz) -> dB
 Attenuation = Callable[[str, float, float, float], float]
@@ -19,6 +27,9 @@ def rain_of(scenario: Scenario) -> Attenuation | None:
     table = scenario.document.weather
     if table.rain == "clear":
         return None
+    from emulator.radio.rain_record import RecordedRain, parse
+    from emulator.radio.rain_series import RainSeries
+
     wet = set(rained_on(scenario, rain_targets(scenario)))
     spec = scenario.world_spec()
     places = [place for place in spec.places if place.id in wet]
@@ -35,8 +46,43 @@ def rain_of(scenario: Scenario) -> Attenuation | None:
     return shifted
 
 
+@dataclass(frozen=True)
+class Shower:
+    """Rain at a place that lasts from `start_s` to `end_s` of run time and takes up to `peak_db`."""
+
+    place: str
+    start_s: float
+    end_s: float
+    peak_db: float
+
+
+def showers(scenario: Scenario) -> list[Shower]:
+    """The showers of a run's weather, at the higher frequency of each place's radio and 45 degrees."""
+    rain = rain_of(scenario)
+    if rain is None:
+        return []
+    import numpy as np
+
+    radios = {radio.name: radio for radio in scenario.world_spec().radios}
+    times = np.arange(0.0, scenario.run.duration_s + _STEP_S, _STEP_S)
+    found = []
+    for place, table in scenario.places.items():
+        if table.radio not in radios or place not in rained_on(scenario, rain_targets(scenario)):
+            continue
+        radio = radios[table.radio]
+        frequency = max(radio.up_frequency_ghz, radio.down_frequency_ghz)
+        taken = np.array([rain(place, float(t), _ELEVATION_DEG, frequency) for t in times])
+        edges = np.diff(np.concatenate([[0], (taken > SHOWER_DB).astype(int), [0]]))
+        for first, end in zip(np.flatnonzero(edges == 1), np.flatnonzero(edges == -1), strict=True):
+            end_s = float(times[end]) if end < len(times) else scenario.run.duration_s + _STEP_S
+            found.append(Shower(place, float(times[first]), end_s, float(taken[first:end].max())))
+    return found
+
+
 def _by_place(record: RainRecord, scenario: Scenario) -> RainRecord:
     """The record with the name of a spread standing for each of its places."""
+    from emulator.radio.rain_record import RainRecord
+
     times, rates = dict(record.times_s), dict(record.rates_mm_h)
     for name in record.places:
         for place in scenario.places_called(name):

@@ -141,7 +141,8 @@ def _twin_alive(report: dict[str, Any]) -> Verdict:
 def _deviations_detected(report: dict[str, Any]) -> list[Verdict]:
     """Absent when nothing was to be detected, or when what there was began too late to be judged."""
     lasted = report["run"]["observed_s"]
-    due = [d for d in report["twin"]["deviations"] if d["detected"] or d["start_s"] + DETECTION_S <= lasted]
+    scripted = [d for d in report["twin"]["deviations"] if d["deviation"] != "shower"]
+    due = [d for d in scripted if d["detected"] or d["start_s"] + DETECTION_S <= lasted]
     if not due:
         return []
     missed = [d for d in due if not d["detected"]]

@@ -21,6 +21,7 @@ from nodes import wire
 from testbed.errors import BadInput, EnvironmentProblem
 from testbed.plant.deviations import event as plant_event
 from testbed.plant.deviations import moments, slow_servers
+from testbed.plant.sky import Shower, showers
 from testbed.scenario import Scenario
 from testbed.scenario.node_tables import MicrocontrollerNode, SlowServer
 from testbed.store.runfile import RunFolder
@@ -51,6 +52,7 @@ class Run:
         self._actions: list[tuple[float, int, Callable[[], None]]] = []
         self._interrupts = 0
         self._cores = cores()
+        self._showers = showers(scenario)
         folder.write_scenario(scenario.resolved())
         write_run(self._stage)
         self._stage.sinks = Sinks(folder, scenario)
@@ -158,6 +160,10 @@ class Run:
             for t_s, what in ((moment.start_s, "start"), (moment.end_s, "end")):
                 if t_s < run.duration_s or what == "start":
                     self._at(t_s, lambda m=moment, w=what: self._deviate(m, w))  # type: ignore[misc]
+        for shower in self._showers:
+            for t_s, what in ((shower.start_s, "start"), (shower.end_s, "end")):
+                if t_s < run.duration_s or what == "start":
+                    self._at(t_s, lambda s=shower, w=what: self._note(s, w))  # type: ignore[misc]
         write_run(self._stage)
 
     def _pass_time(self) -> None:
@@ -170,6 +176,12 @@ class Run:
             self._stage.monitor.advance(self._stage.run_s, duration_s)
         if not self._stage.problem:
             self._stage.status = "completed"
+
+    def _note(self, shower: Shower, what: str) -> None:
+        """The weather's own rain, for the report: what a twin notices of it is not a false alarm."""
+        tags = {"deviation": "shower", "target": shower.place}
+        fields: dict[str, wire.Value] = {"what": what, "attenuation_db": shower.peak_db}
+        self._stage.record([wire.Record(time.monotonic_ns(), "plant_event", tags, fields)])
 
     def _deviate(self, moment: Any, what: str) -> None:
         deviation = moment.deviation

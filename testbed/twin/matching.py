@@ -13,9 +13,13 @@ from typing import Any
 from nodes.wire import Record
 from testbed.twin.attribution import ATTENUATION, LINK_DOWN, SLOW_SERVER, UNKNOWN
 
+#: rain of the scenario's weather, not of its script: it comes slowly, and no moment is one to notice it by
+SHOWER = "shower"
+
 #: deviation kind -> the kinds of detection that name it
 LOOKS_LIKE = {
     "rain": (ATTENUATION,),
+    SHOWER: (ATTENUATION,),
     "slow_server": (SLOW_SERVER,),
     "link_down": (LINK_DOWN,),
     "extra_loss": (UNKNOWN,),

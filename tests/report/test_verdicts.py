@@ -232,6 +232,23 @@ def test_a_deviation_that_began_just_before_the_end_is_not_held_against_the_twin
     assert judged(change)[1]["deviations_detected"]["holds"] is True
 
 
+def test_a_shower_that_nobody_scripted_may_be_noticed_and_need_not_be(judged):
+    def rain(made):
+        made.add(2.0, "plant_event", {"deviation": "shower", "target": "field-2"}, what="start")
+        made.add(9.0, "plant_event", {"deviation": "shower", "target": "field-2"}, what="end")
+
+    def rain_that_is_seen(made):
+        rain(made)
+        made.add(
+            4.0, "detection", {"kind": "attenuation", "target": "field-2", "where": "field-2"}, detected_s=4.0
+        )
+
+    assert failed(judged(rain)[1]) == set()
+    report, verdicts = judged(rain_that_is_seen)
+    assert failed(verdicts) == set()
+    assert any(d["deviation"] == "shower" and d["detected"] for d in report["twin"]["deviations"])
+
+
 def test_a_twin_worse_than_the_constant_fails(judged):
     def change(made):
         for record in made.records:
