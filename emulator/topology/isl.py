@@ -5,8 +5,10 @@ circular orbits have an exact grid, made here; for real element files `emulator.
 "nearest": each satellite to its nearest ones, and links between layers (`emulator.topology.nearest`).
 
 Everything follows from published elements and the instants 0, `REMADE_EVERY_S`, 2 x `REMADE_EVERY_S` ...
-of run time: whoever has these has the same links, at whatever times they ask. Whether the Earth is in the
-way of a link at an epoch is the caller's to see.
+of run time: whoever has these has the same links, at whatever times they ask. A link to a near satellite is
+kept while it can be, but every `BEGUN_EVERY_S` all of these are chosen from nothing: so nothing older than
+that is ever needed, and who goes far ahead in time need not follow every instant on the way. Most of these
+links change then. Whether the Earth is in the way of a link at an epoch is the caller's to see.
 """
 
 from __future__ import annotations
@@ -31,6 +33,12 @@ KINDS = ("none", "plus-grid", "nearest")
 INTERLAYER_KINDS = ("none", "nearest")
 #: links that depend on where satellites are, are made anew at multiples of this, s of run time
 REMADE_EVERY_S = 30.0
+#: and at multiples of this without regard to those before, a whole number of times the above
+BEGUN_EVERY_S = 3600.0
+_INSTANTS_KEPT = round(BEGUN_EVERY_S / REMADE_EVERY_S)
+#: no satellite has more links, and none is longer: lengths have 27 bits in `nearest`
+MOST_NEIGHBOURS = 64
+MOST_RANGE_KM = 130_000.0
 #: instants are compared with this tolerance, s: callers step in decimal fractions
 _TICK_S = 1e-6
 #: layers by mean height: below the first bound LEO, above the second GEO, between them MEO
@@ -94,35 +102,43 @@ class Isl:
         self.pairs: Pairs = self._grid
 
     def advance(self, t_s: float) -> bool:
-        """Make the links anew at every instant due up to run time `t_s`; whether `pairs` changed."""
-        if not self._changes:
+        """Bring the links to the last instant up to run time `t_s`; whether `pairs` changed.
+
+        Raises `WorldError` for a time that is not finite.
+        """
+        if not math.isfinite(t_s):
+            raise WorldError(f"inter-satellite links: run time is {t_s} s, should be a finite number")
+        newest = math.floor((t_s + _TICK_S) / REMADE_EVERY_S)
+        if not self._changes or newest < self._count:
             return False
         before = self.pairs
-        due = math.floor((t_s + _TICK_S) / REMADE_EVERY_S) + 1
-        # links are kept from instant to instant, so none may be left out
-        while self._count < due:
-            self._remake(self._ephemeris.positions(self._count * REMADE_EVERY_S))
-            self._count += 1
-        return not np.array_equal(before, self.pairs)
-
-    def _remake(self, position: NDArray[np.float64]) -> None:
-        parts = [self._grid if self._grid_stays else self._there(self._grid, position)]
-        if self._wanting.any():
-            kept = self._there(self._taken, position)
-            spare = self._spare - np.bincount(kept.ravel(), minlength=len(self._spare))
-            new = nearest_pairs(
-                position,
-                spare.astype(np.int32),
-                self._max_range_m,
-                np.concatenate([kept, *parts]),
-                self._wanting,
-            )
-            self._taken = np.concatenate([kept, new])
-            parts.append(self._taken)
+        kept = bool(self._wanting.any())
+        # where links are kept from instant to instant none may be left out
+        begun = newest - newest % _INSTANTS_KEPT if kept else newest
+        for instant in range(max(begun, self._count), newest + 1):
+            position = self._ephemeris.positions(instant * REMADE_EVERY_S)
+            grid = self._grid if self._grid_stays else self._there(self._grid, position)
+            if kept:
+                self._take_nearest(position, grid, anew=instant % _INSTANTS_KEPT == 0)
+        parts = [grid, self._taken]
         for lower, upper in zip(self._layers, self._layers[1:], strict=False):
             parts.append(nearest_above(position, lower, upper))
-        if len(parts) > 1 or not self._grid_stays:
-            self.pairs = without_repeats(np.concatenate(parts))
+        self.pairs = without_repeats(np.concatenate(parts))
+        self._count = newest + 1
+        return not np.array_equal(before, self.pairs)
+
+    def _take_nearest(self, position: NDArray[np.float64], grid: Pairs, anew: bool) -> None:
+        """Bring the links to near satellites up to date, beside those of the grid."""
+        kept = self._taken[:0] if anew else self._there(self._taken, position)
+        spare = self._spare - np.bincount(kept.ravel(), minlength=len(self._spare))
+        new = nearest_pairs(
+            position,
+            spare.astype(np.int32),
+            self._max_range_m,
+            np.concatenate([kept, grid]),
+            self._wanting,
+        )
+        self._taken = np.concatenate([kept, new])
 
     def _there(self, pairs: Pairs, position: NDArray[np.float64]) -> Pairs:
         """Those of the pairs that are within range and clear of the Earth."""
@@ -138,11 +154,14 @@ def _check(spec: ConstellationSpec, satellites: int) -> None:
     if spec.interlayer not in INTERLAYER_KINDS:
         allowed = ", ".join(INTERLAYER_KINDS)
         raise WorldError(f"constellation.interlayer is {spec.interlayer!r}, allowed: {allowed}")
-    if spec.isl == "nearest" and spec.isl_neighbours < 1:
-        raise WorldError(f"constellation.isl_neighbours is {spec.isl_neighbours}, it must be at least 1")
-    if spec.isl != "none" and not 0.0 < spec.isl_max_range_km < math.inf:
+    if spec.isl == "nearest" and not 1 <= spec.isl_neighbours <= MOST_NEIGHBOURS:
         raise WorldError(
-            f"constellation.isl_max_range_km is {spec.isl_max_range_km:g}, it must be above 0 and finite"
+            f"constellation.isl_neighbours is {spec.isl_neighbours}, allowed: 1 to {MOST_NEIGHBOURS}"
+        )
+    if spec.isl != "none" and not 0.0 < spec.isl_max_range_km <= MOST_RANGE_KM:
+        raise WorldError(
+            f"constellation.isl_max_range_km is {spec.isl_max_range_km:g}, "
+            f"it must be above 0 and at most {MOST_RANGE_KM:g}"
         )
     if satellites > MOST_SATELLITES:
         raise WorldError(

@@ -43,8 +43,9 @@ def _bucket(x, y, z, mask):  # type: ignore[no-untyped-def]
 
 @kernel
 def close_pairs(position, active, wanting, inner_m, outer_m, found):  # type: ignore[no-untyped-def]
-    """Pairs of satellites longer than `inner_m` and at most `outer_m` apart; returns how many there are.
+    """Pairs of satellites further than `inner_m` and at most `outer_m` apart; returns how many there are.
 
+    `inner_m` below 0: those at the same point are among them.
     `position` [n, 3] m; `active` [m]: the satellites to look at, all of them with a position; `wanting`
     [n]: one of each pair wants a link. `found`: pairs as sortable numbers, filled as far as it reaches.
     """
@@ -75,7 +76,7 @@ def close_pairs(position, active, wanting, inner_m, outer_m, found):  # type: ig
     # few want links, from those by all cells
     few = 2 * asking < count
     total = 0
-    least, most = inner_m * inner_m, outer_m * outer_m
+    least, most = inner_m * abs(inner_m), outer_m * outer_m
     for k in range(count):
         i = active[k]
         if few and not wanting[i]:
@@ -147,7 +148,8 @@ def nearest_pairs(
         active = np.flatnonzero(free > 0).astype(np.int32)
         if len(active) < 2 or not wanted[active].any():
             break
-        outer = min(outer, max_range_m)
+        # between two whole metres: lengths that count as equal belong to one ring
+        outer = min(math.floor(outer) + 0.5, max_range_m)
         found = _ring(position, active, wanted, inner, outer)
         if len(existing):
             found = found[~np.isin(found & (MOST_SATELLITES**2 - 1), existing)]

@@ -183,7 +183,8 @@ def grid_of(satellites: list[Any], orbits: Orbits, max_range_m: float) -> NDArra
     """
     pairs: list[NDArray[np.int64]] = []
     for shell in shells_of(satellites):
-        lowest = float(np.nanmin(orbits.radius_m[shell]))
+        shell = shell[np.isfinite(orbits.radius_m[shell])]
+        lowest = float(orbits.radius_m[shell].min(initial=math.inf))
         clear = 2.0 * math.sqrt(max(0.0, lowest**2 - (WGS84_A_M + GRAZING_HEIGHT_M) ** 2))
         pairs.extend(_shell_pairs(planes_of(shell, orbits), orbits, min(max_range_m, clear)))
     found = np.concatenate(pairs) if pairs else np.zeros((0, 2), dtype=np.int64)

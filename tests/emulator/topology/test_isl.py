@@ -14,7 +14,8 @@ from emulator.orbits.ephemeris import Ephemeris
 from emulator.orbits.frames import RunClock
 from emulator.orbits.shells import generate
 from emulator.spec import CircularShell, ConstellationSpec
-from emulator.topology.isl import REMADE_EVERY_S, Isl, plus_grid
+from emulator.topology.isl import BEGUN_EVERY_S, REMADE_EVERY_S, Isl, plus_grid
+from emulator.topology.nearest import nearest_pairs, without_repeats
 from tests.emulator.worlds import REGION, SHELL
 
 CLOCK = RunClock("2025-10-01T12:00:00Z")
@@ -140,6 +141,82 @@ def test_callers_at_any_times_see_the_same_links(isl: str) -> None:
     assert np.array_equal(often.pairs, once.pairs)
 
 
+class Asked:
+    """An ephemeris that remembers at which instants it was asked."""
+
+    def __init__(self, of: Ephemeris) -> None:
+        self._of, self.at_s = of, list[float]()
+
+    def positions(self, t_s: float) -> np.ndarray:
+        self.at_s.append(t_s)
+        return self._of.positions(t_s)
+
+
+SMALL = ConstellationSpec(shells=(CircularShell(550.0, 53.0, 90, 9, 1), CircularShell(900.0, 80.0, 7, 7)))
+
+
+@pytest.mark.parametrize(
+    ("kinds", "most"),
+    [
+        ({"isl": "nearest"}, int(BEGUN_EVERY_S / REMADE_EVERY_S)),
+        # nothing is kept: the instant alone counts
+        ({"isl": "none", "interlayer": "nearest"}, 1),
+    ],
+)
+def test_who_goes_far_ahead_follows_no_more_than_the_instants_that_count(
+    kinds: dict[str, str], most: int
+) -> None:
+    high = CircularShell(8000.0, 50.0, 12, 3, name="high")
+    spec = replace(SMALL, shells=(replace(SMALL.shells[0], name="low"), high), **kinds)
+    elements = generate(spec, CLOCK)
+    asked = Asked(Ephemeris([record for _, record in elements], CLOCK))
+    far, near = Isl(spec, elements, asked), Isl(spec, elements, asked)
+    later_s = 5.5 * BEGUN_EVERY_S
+    far.advance(0.0)
+    asked.at_s.clear()
+    far.advance(later_s)
+    assert 1 <= len(asked.at_s) <= most
+    for t_s in np.arange(0.0, later_s + 1.0, 500.0):
+        near.advance(float(t_s))
+    near.advance(later_s)
+    assert np.array_equal(far.pairs, near.pairs)
+
+
+def test_links_to_near_satellites_are_begun_from_nothing_now_and_then() -> None:
+    spec = replace(SHELL, isl="nearest")
+    elements = generate(spec, CLOCK)
+    ephemeris = Ephemeris([record for _, record in elements], CLOCK)
+    isl = Isl(spec, elements, ephemeris)
+    isl.advance(BEGUN_EVERY_S)
+    at_once = nearest_pairs(ephemeris.positions(BEGUN_EVERY_S), np.full(1584, 4, dtype=np.int32), 5e6)
+    assert np.array_equal(isl.pairs, without_repeats(at_once))
+
+
+def test_a_satellite_that_comes_down_loses_its_links_and_the_others_find_new_ones() -> None:
+    elements = generate(SHELL, CLOCK)
+    above = Ephemeris([record for _, record in elements], CLOCK)
+
+    class ComesDown:
+        def positions(self, t_s: float) -> np.ndarray:
+            position = above.positions(t_s)
+            if t_s > 50.0:
+                position[7] = np.nan
+            return position
+
+    isl = Isl(replace(SHELL, isl="nearest"), elements, ComesDown())
+    isl.advance(30.0)
+    assert np.count_nonzero(isl.pairs == 7) == 4
+    isl.advance(60.0)
+    degrees = np.bincount(isl.pairs.ravel(), minlength=1584)
+    assert degrees[7] == 0
+    assert (degrees == 4).mean() > 0.99
+
+
+def test_a_time_that_is_none_is_refused() -> None:
+    with pytest.raises(WorldError, match="run time is nan s, should be a finite number"):
+        _links(replace(SHELL, isl="nearest")).advance(float("nan"))
+
+
 def test_satellites_of_a_layer_link_to_the_next_layer_there_is() -> None:
     shells = (
         CircularShell(550.0, 53.0, 40, 4, name="low"),
@@ -166,8 +243,10 @@ def test_without_satellites_there_are_no_links() -> None:
     [
         ({"isl": "ring"}, "constellation.isl is 'ring', allowed: none, plus-grid, nearest"),
         ({"interlayer": "all"}, "constellation.interlayer is 'all', allowed: none, nearest"),
-        ({"isl": "nearest", "isl_neighbours": 0}, "isl_neighbours is 0, it must be at least 1"),
-        ({"isl": "nearest", "isl_max_range_km": 0.0}, "isl_max_range_km is 0, it must be above 0 and finite"),
+        ({"isl": "nearest", "isl_neighbours": 0}, "isl_neighbours is 0, allowed: 1 to 64"),
+        ({"isl": "nearest", "isl_max_range_km": 0.0}, "isl_max_range_km is 0, it must be above 0 and at"),
+        ({"isl": "nearest", "isl_neighbours": 65}, "isl_neighbours is 65, allowed: 1 to 64"),
+        ({"isl": "nearest", "isl_max_range_km": 2e5}, "isl_max_range_km is 200000, .* at most 130000"),
         ({"isl": "plus-grid", "isl_max_range_km": float("nan")}, "isl_max_range_km is nan, it must be"),
     ],
 )

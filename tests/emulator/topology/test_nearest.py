@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -64,6 +65,24 @@ def test_pairs_that_exist_are_not_named_again() -> None:
     both = set(map(tuple, first.tolist())) & set(map(tuple, second.tolist()))
     assert len(second) > 0
     assert not both
+
+
+def test_satellites_at_the_same_point_are_the_nearest_of_all() -> None:
+    position = _satellites(30, 8)
+    position[[4, 9]] = position[2]
+    position[9, 0] += 0.4
+    found = nearest_pairs(position, np.ones(30, dtype=np.int32), 5e6)
+    assert found[0].tolist() == [2, 4]
+
+
+def test_lengths_that_count_as_equal_are_ordered_by_index_wherever_a_ring_ends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # three on one line, the lower index a hair further: the ring would end between the two
+    monkeypatch.setattr("emulator.topology.nearest._first_ring_m", lambda *_: 100_000.1)
+    position = np.array([[LOW_M, 0.0, 100_000.3], [LOW_M, 0.0, 0.0], [LOW_M, 0.0, -100_000.0]])
+    found = nearest_pairs(position, np.ones(3, dtype=np.int32), 5e6)
+    assert found.tolist() == [[0, 1]]
 
 
 def test_a_satellite_without_a_position_has_no_link() -> None:

@@ -20,7 +20,7 @@ from emulator.orbits.frames import RunClock
 from emulator.orbits.shells import generate
 from emulator.spec import CircularShell, ConstellationSpec
 from emulator.topology.isl import Isl, plus_grid
-from emulator.topology.planes import Orbits, longest_m, orbits_at, planes_of, shells_of
+from emulator.topology.planes import Orbits, grid_of, longest_m, orbits_at, planes_of, shells_of
 from tests.emulator.worlds import shared
 
 CLOCK = RunClock("2025-10-01T12:00:00Z")
@@ -125,6 +125,17 @@ def test_where_satellites_are_comes_out_of_their_orbits() -> None:
     for k in (0, 100, 575):
         _, expected_km, _ = records[k].sgp4(*CLOCK.julian(0.0))
         np.testing.assert_allclose(position[k], np.array(expected_km) * 1e3, atol=LENGTH_TOLERANCE_M)
+
+
+def test_satellites_that_sgp4_gives_up_on_are_in_no_pair() -> None:
+    elements = generate(SHELL, CLOCK)
+    records = [record for _, record in elements]
+    orbits = orbits_at(records, CLOCK.julian(0.0))
+    orbits.radius_m[:20] = orbits.along[:20] = orbits.node[:20] = np.nan
+    pairs = grid_of(records, orbits, 5e6)
+    assert pairs.min() == 20
+    orbits.radius_m[:] = orbits.along[:] = orbits.node[:] = np.nan
+    assert len(grid_of(records, orbits, 5e6)) == 0
 
 
 angle = st.floats(0.0, 2.0 * math.pi)
