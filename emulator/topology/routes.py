@@ -19,13 +19,25 @@ from emulator.topology.trees import by_place, carry_over, mend, moved_rows
 
 #: turns a place has on average before the slower, surer way is taken; a plus grid from scratch needs five
 _PATIENCE = 16
+#: entries of a table of routes, places times hosts: 16 bytes each here, and more where they are obeyed
+MOST_ROUTES = 50_000_000
+
+
+def check_size(places: int, hosts: int) -> None:
+    """Raises `WorldError` when a table of routes from `places` to `hosts` would not be one to keep."""
+    if places * hosts > MOST_ROUTES:
+        raise WorldError(
+            f"routes: {hosts} destinations in a world of {places} places and satellites are "
+            f"{places * hosts} routes, allowed: {MOST_ROUTES} (fewer places, or fewer satellites)"
+        )
 
 
 class Routes:
     """Routes over one set of links; made anew when the set changes, asked at every epoch.
 
     `src`, `dst` [n]: ends of each link (row), as place indices; `hosts` [k]: destinations; `places`: how
-    many there are; `before`: the routes over the set of links before, whose trees are taken over.
+    many there are; `before`: the routes over the set of links before, whose trees are taken over. Raises
+    `WorldError` for links and hosts that name no place, and for more than `MOST_ROUTES` entries.
     """
 
     def __init__(
@@ -36,6 +48,7 @@ class Routes:
         places: int,
         before: Routes | None = None,
     ) -> None:
+        check_size(places, len(hosts))
         for what, index in (("link", src), ("link", dst), ("host", hosts)):
             if len(index) and not 0 <= index.min() <= index.max() < places:
                 wrong = index.min() if index.min() < 0 else index.max()

@@ -137,7 +137,12 @@ def _improve(host, dst, out, next_row, delay, queue, queued):  # type: ignore[no
             through = weight[k] + delay[ends[k]]
             if through < best:
                 best, best_row, by, better = through, rows[k], ends[k], True
-            elif through == best < np.inf and (ends[k] < by or (ends[k] == by and rows[k] < best_row)):
+            elif (
+                through == best < np.inf
+                # a weight below the last digit of the sum adds nothing: that way might lead back here
+                and delay[ends[k]] < best
+                and (ends[k] < by or (ends[k] == by and rows[k] < best_row))
+            ):
                 best_row, by = rows[k], ends[k]
         next_row[v] = best_row
         if better:
@@ -220,7 +225,7 @@ def mend(  # type: ignore[no-untyped-def]
                         queue[at if at < places else at - places] = v
                         queued[v] = True
                         waiting += 1
-                elif through == delay[v] and through < np.inf:
+                elif through == delay[v] and here < through < np.inf:
                     row = next_row[v]
                     # of links side by side the first was taken already: rows come in rising order
                     if row >= 0 and u < dst[row]:

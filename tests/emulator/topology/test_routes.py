@@ -10,7 +10,7 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import dijkstra
 
 from emulator.errors import WorldError
-from emulator.topology.routes import Routes
+from emulator.topology.routes import Routes, check_size
 
 
 def _random_links(places: int, links: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -101,6 +101,31 @@ def test_links_without_delay_make_no_circle() -> None:
     dst = np.array([1, 0, 2, 2], dtype=np.int32)
     hops = Routes(src, dst, np.array([2], dtype=np.int32), 3).next_hops(np.zeros(4))
     assert hops[:, 0].tolist() == [2, 3, -1]
+
+
+def test_weights_that_vanish_beside_others_make_no_circle() -> None:
+    ends = [(0, 1), (1, 0), (1, 2), (2, 1), (2, 3)]
+    src, dst = np.array(ends, dtype=np.int32).T
+    weight = np.array([1.0, 1.0, 1.0, 1.0, 1e17])
+    routes = Routes(src, dst, np.array([3], dtype=np.int32), 4)
+    for _ in range(2):
+        assert routes.next_hops(weight)[:, 0].tolist() == [0, 2, 4, -1]
+    assert routes.path(0, 3)[0] == [0, 1, 2, 3]
+
+
+def test_of_links_side_by_side_the_shortest_and_of_equal_ones_the_first_is_taken() -> None:
+    src, dst = np.array([[0, 1], [0, 1], [0, 1]], dtype=np.int32).T
+    routes = Routes(src, dst, np.array([1], dtype=np.int32), 2)
+    assert routes.next_hops(np.array([3.0, 2.0, 2.0]))[0, 0] == 1
+    assert routes.next_hops(np.array([2.0, 2.0, 2.0]))[0, 0] == 0
+    assert routes.next_hops(np.array([2.0, 2.0, 1.0]))[0, 0] == 2
+
+
+def test_a_table_that_is_too_large_is_refused_before_it_is_made() -> None:
+    none = np.zeros(0, dtype=np.int32)
+    with pytest.raises(WorldError, match=r"10000 destinations in a world of 11584 .* allowed: 50000000"):
+        Routes(none, none, np.arange(10_000, dtype=np.int32), 11_584)
+    check_size(42_000, 1000)
 
 
 def test_what_does_not_fit_is_said_in_a_sentence() -> None:
