@@ -1,0 +1,34 @@
+"""What the README shows runs as it stands."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+README = Path(__file__).parent.parent / "README.md"
+
+
+def test_the_library_example_runs() -> None:
+    blocks = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    (example,) = [block for block in blocks if "Constellation" in block]
+    done = subprocess.run([sys.executable, "-c", example], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    lines = done.stdout.splitlines()
+    assert re.match(r"sat-\d+-\d+ \d+\.\d deg, [+-]\d+ kHz at 20 GHz", lines[0])
+    assert any("SNR, dB" in line for line in lines)
+
+
+def test_every_command_and_picture_exists() -> None:
+    from testbed.cli import app
+
+    text = README.read_text(encoding="utf-8")
+    known = {command.name or command.callback.__name__ for command in app.registered_commands}
+    known |= {group.name for group in app.registered_groups}
+    named = set(re.findall(r"(?m)^(?:\$ )?testbed ([a-z]+)", text))
+    assert named <= known
+    assert named
+    for picture in re.findall(r"!\[[^]]*\]\(([^)]+)\)", text):
+        assert (README.parent / picture).is_file(), picture
