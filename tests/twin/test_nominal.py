@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import pytest
 
-from emulator.spec import ConstellationSpec, FixedLink, OverRegion, Place, RadioSpec, WorldSpec
+from emulator.spec import AccessSpec, ConstellationSpec, FixedLink, OverRegion, Place, RadioSpec, WorldSpec
+from emulator.world import Adjustments, World
 from testbed.twin.nominal import NominalLink, NominalNetwork
 
 
@@ -88,3 +90,55 @@ def test_inter_satellite_links_are_listed_on_request_only() -> None:
     assert not [
         link for link in network.at(0.0, frozenset({"sat-1>sat-2", "no>where"})) if link.kind == "isl"
     ]
+
+
+NOISY = dataclasses.replace(
+    SPEC,
+    places=(
+        Place("field", "ground", 47.0, 10.0, radio="ka", access="terminal"),
+        Place("gateway", "ground", 48.0, 11.0, radio="ka", access="gateway"),
+    ),
+    radios=(RadioSpec("ka", down_system_noise_k=150.0),),
+    links=(),
+)
+
+
+@pytest.mark.parametrize("percent", [0.0, 0.5])
+def test_a_fade_is_the_whole_fall_where_weather_raises_the_noise(percent: float) -> None:
+    pytest.importorskip("itur")
+    spec = dataclasses.replace(NOISY, radios=(dataclasses.replace(NOISY.radios[0], weather_percent=percent),))
+    plain = {link.id: link for link in NominalNetwork(spec, Belief()).at(10.0)}
+    faded = {link.id: link for link in NominalNetwork(spec, Belief(fade=4.0)).at(10.0)}
+    for name, link in faded.items():
+        expected = -8.0 if link.direction == "up" else -4.0
+        assert link.snr_db - plain[name].snr_db == pytest.approx(expected, abs=1e-6), name
+
+
+def test_the_attenuation_behind_a_fall_is_less_by_the_noise_it_adds() -> None:
+    pytest.importorskip("itur")
+    network = NominalNetwork(NOISY, Belief())
+    network.at(10.0)
+    down = network.attenuation_of_fall("gateway", "down", 6.0)
+    assert 2.0 < down < 5.0
+    assert network.attenuation_of_fall("gateway", "up", 6.0) == 6.0
+    truth = World(NOISY, Adjustments(attenuation_db={"gateway": down})).epoch(10.0)
+    clear = World(NOISY).epoch(10.0)
+    gateway = (truth.dst == 1) & (truth.kind == 1)
+    assert gateway.any()
+    assert clear.snr_db[gateway] - truth.snr_db[gateway] == pytest.approx(6.0, abs=1e-3)
+
+
+def test_a_terminal_on_a_station_keeps_its_weather_and_the_stations_radio() -> None:
+    spec = dataclasses.replace(
+        SPEC,
+        places=(
+            Place("field", "ground", 47.0, 10.0, radio="ka", access="terminal"),
+            Place("cell", "ground", 47.02, 10.0, radio="s", access="station"),
+        ),
+        links=(),
+        access=AccessSpec(layers=("station",)),
+    )
+    links = {link.id: link for link in NominalNetwork(spec, Belief()).at(10.0)}
+    there, back = links["field>cell"], links["cell>field"]
+    assert (there.place, there.direction, there.group) == ("field", "up", "access/s/up")
+    assert (back.place, back.direction, back.group) == ("field", "down", "access/s/down")
