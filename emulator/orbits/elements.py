@@ -46,7 +46,7 @@ def read_text(path: str | Path) -> str:
         raw = Path(path).read_bytes()
         if raw[:2] == b"\x1f\x8b":
             raw = gzip.decompress(raw)
-        return raw.decode("utf-8-sig")
+        return raw.decode()
     except UnicodeDecodeError:
         raise ElementsError(f"{path}: is not text; expected TLE or OMM (JSON, XML, CSV)") from None
     except (OSError, EOFError, zlib.error) as error:
@@ -81,6 +81,7 @@ def elements_to_text(elements: Iterable[Element]) -> str:
 
 
 def _parsed(text: str, form: str, source: str) -> list[_Parsed]:
+    text = text.removeprefix("\ufeff")  # the mark that some editors put in front of UTF-8
     form = form or detect_format(text)
     readers: dict[str, Callable[[str], Iterable[_Parsed]]] = {
         "tle": parse_tle,

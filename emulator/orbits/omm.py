@@ -10,17 +10,27 @@ import csv
 import io
 import json
 import math
+import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sgp4.api import WGS72, Satrec
 
 from emulator.errors import ElementsError
 
+#: dates may count the days of a year instead of its months (CCSDS 301.0-B, section 3.5)
+_DAY_OF_YEAR = re.compile(r"\d{4}-\d{3}T")
 _EPOCH_ZERO = datetime(1949, 12, 31, tzinfo=UTC)
 _REV_PER_DAY = 2.0 * math.pi / 1440.0  # rad/min
+#: what elements have to be for SGP4, where a message says it (CCSDS 502.0-B, tables 4-2 and 4-3)
+_MEANT = {
+    "CENTER_NAME": ("EARTH",),
+    "REF_FRAME": ("TEME",),
+    "TIME_SYSTEM": ("UTC",),
+    "MEAN_ELEMENT_THEORY": ("SGP4", "SGP/SGP4"),
+}
 #: key: allowed range. Angles in degrees, mean motion in revolutions a day.
 _NUMBERS = {
     "MEAN_MOTION": (0.0, 20.0),
@@ -40,6 +50,8 @@ def parse_json(text: str) -> Iterator[tuple[str, Any, int]]:
         raise ElementsError(f"line {error.lineno}: not JSON ({error.msg})") from None
     except (RecursionError, ValueError) as error:  # nested too deeply, or a number of thousands of digits
         raise ElementsError(f"not JSON of OMM ({str(error).split(';')[0].lower()})") from None
+    if not isinstance(records, list | dict):
+        raise ElementsError(f"is {records!r:.40}, should be a list of OMM objects")
     records = [records] if isinstance(records, dict) else records
     for number, record in enumerate(records, start=1):
         if not isinstance(record, dict):
@@ -81,24 +93,33 @@ def _number(number: int, record: dict[str, Any], key: str, low: float, high: flo
     except (TypeError, ValueError, OverflowError):
         raise ElementsError(f"record {number}: {key} is {record[key]!r:.40}, should be a number") from None
     if not low <= value <= high:
-        raise ElementsError(f"record {number}: {key} is {value:g}, allowed: {low:g} to {high:g}")
+        raise ElementsError(f"record {number}: {key} is {value:g}, allowed: {low:.9g} to {high:.9g}")
     return value
 
 
 def _epoch_days(number: int, record: dict[str, Any]) -> float:
     """EPOCH as days since 1949 December 31 0h UTC, the zero of SGP4."""
-    text = record.get("EPOCH") or ""
+    text = str(record.get("EPOCH") or "")
     try:
-        epoch = datetime.fromisoformat(str(text))
-    except ValueError:
+        if _DAY_OF_YEAR.match(text):
+            epoch = datetime.fromisoformat(f"{text[:4]}-01-01{text[8:]}") + timedelta(days=int(text[5:8]) - 1)
+            if epoch.year != int(text[:4]):
+                raise ValueError("a year has no such day")
+        else:
+            epoch = datetime.fromisoformat(text)
+    except (ValueError, OverflowError):
         raise ElementsError(
-            f"record {number}: EPOCH is {text!r}, should be like 2025-10-01T12:00:00"
+            f"record {number}: EPOCH is {text!r:.40}, should be like 2025-10-01T12:00:00"
         ) from None
     epoch = epoch.replace(tzinfo=UTC) if epoch.tzinfo is None else epoch
     return (epoch - _EPOCH_ZERO).total_seconds() / 86400.0
 
 
 def _satellite(number: int, record: dict[str, Any]) -> tuple[str, Any, int]:
+    for key, allowed in _MEANT.items():
+        given = str(record.get(key) or "").strip()
+        if given and given.upper() not in allowed:
+            raise ElementsError(f"record {number}: {key} is {given!r:.40}, allowed: {', '.join(allowed)}")
     elements = {key: _number(number, record, key, low, high) for key, (low, high) in _NUMBERS.items()}
     bstar = _number(number, record, "BSTAR", -10.0, 10.0)
     catalogue = int(_number(number, {"NORAD_CAT_ID": 0, **record}, "NORAD_CAT_ID", 0, 999_999_999))

@@ -25,6 +25,12 @@ _LINE_2_NUMBERS = (
 )
 #: what a character counts in the checksum: digits their value, a minus one, others nothing
 _COUNTS = bytes(c - 48 if 48 <= c <= 57 else int(c == 45) for c in range(256))
+#: what is quoted of a line that is not understood, characters
+_QUOTED = 24
+#: column 63 of line 1 in sets of SGP4-XP, whose elements are others
+_SGP4_XP = "4"
+#: drag terms are smaller, one over Earth radii
+_MOST_DRAG = 10.0
 #: leading characters of catalogue numbers from 100000: the letters without I and O
 _ALPHA_5 = "ABCDEFGHJKLMNPQRSTUVWXYZ"
 _REV_PER_DAY = 1440.0 / (2.0 * math.pi)  # of rad/min
@@ -46,18 +52,25 @@ def parse_tle(text: str) -> list[tuple[str, Any, int]]:
         if first is None:
             if line.startswith("1 ") and len(line) > 24:
                 _check_line(number, line, 1, _LINE_1_NUMBERS)
+                if line[62] == _SGP4_XP:
+                    raise ElementsError(
+                        f"line {number}: ephemeris type is 4 (SGP4-XP), should be that of SGP4"
+                    )
                 first = (number, line[:69])
             elif line.startswith("2 ") and len(line) >= 60:
                 raise ElementsError(f"line {number}: a line 2 without its line 1 before it")
             elif name:
                 raise ElementsError(
-                    f"line {number}: expected line 1 of {name!r} (starting with '1 '), got {line[:24]!r}"
+                    f"line {number}: expected line 1 of {name[:_QUOTED]!r} (starting with '1 '), "
+                    f"got {line[:_QUOTED]!r}"
                 )
             else:
                 name = line[2:].strip() if line.startswith("0 ") else line.strip()
             continue
         if not line.startswith("2 "):
-            raise ElementsError(f"line {number}: expected line 2 (starting with '2 '), got {line[:24]!r}")
+            raise ElementsError(
+                f"line {number}: expected line 2 (starting with '2 '), got {line[:_QUOTED]!r}"
+            )
         _check_line(number, line, 2, _LINE_2_NUMBERS)
         if not line[26:33].replace(" ", "0").isdigit():
             raise ElementsError(f"line {number}: eccentricity is {line[26:33]!r}, should be seven digits")
@@ -72,7 +85,7 @@ def parse_tle(text: str) -> list[tuple[str, Any, int]]:
     if first is not None:
         raise ElementsError(f"line {first[0]}: line 1 without a line 2 after it")
     if name:
-        raise ElementsError(f"the text ends after the name {name!r}, its two lines are missing")
+        raise ElementsError(f"the text ends after the name {name[:_QUOTED]!r}, its two lines are missing")
     return found
 
 
@@ -160,10 +173,17 @@ def _checksum(line: str) -> int:
 
 
 def _satrec(first: tuple[int, str], second: str) -> Any:
+    number, line = first
     try:
-        return Satrec.twoline2rv(first[1], second)
+        record = Satrec.twoline2rv(line, second)
     except ValueError as error:
-        raise ElementsError(f"line {first[0]}: {str(error).splitlines()[0]}") from None
+        raise ElementsError(f"line {number}: {str(error).splitlines()[0]}") from None
+    if not abs(record.bstar) <= _MOST_DRAG:  # not a number where the reader could make nothing of it
+        raise ElementsError(
+            f"line {number}: drag term is {line[53:61]!r}, should be like ' 12345-3' "
+            f"and at most {_MOST_DRAG:g}"
+        )
+    return record
 
 
 def _check_line(
@@ -171,12 +191,20 @@ def _check_line(
 ) -> None:
     if len(line) < 69:
         raise ElementsError(f"line {number}: line {kind} has {len(line)} characters, should be 69")
+    if not line[:69].isascii():
+        raise ElementsError(f"line {number}: line {kind} has other characters than those of ASCII")
     should_be = _checksum(line)
     if line[68] != str(should_be):
         raise ElementsError(f"line {number}: checksum is {line[68]}, should be {should_be}")
+    known = line[2:7].strip()
+    if not (known.isdigit() or (len(known) == 5 and known[0] in _ALPHA_5 and known[1:].isdigit())):
+        raise ElementsError(
+            f"line {number}: satellite number is {line[2:7]!r}, should be digits, "
+            "the first of five may be a letter but I and O"
+        )
     for what, start, end, low, high in fields:
         try:
-            value = float(line[start:end])
+            value = float(line[start:end].replace("_", "?"))  # as a digit's neighbour Python allows it
         except ValueError:
             raise ElementsError(f"line {number}: {what} is {line[start:end]!r}, should be a number") from None
         if not low <= value <= high:

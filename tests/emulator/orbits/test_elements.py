@@ -83,6 +83,42 @@ def test_a_field_that_is_no_number_is_quoted() -> None:
     assert _complaint(f"{GOOD_1}\n{bad}") == "line 2: right ascension is '29x.4466', should be a number"
 
 
+@pytest.mark.parametrize(
+    ("line", "columns", "text", "complaint"),
+    [
+        (1, (53, 61), " ABCDE-5", "line 2: drag term is ' ABCDE-5', should be like ' 12345-3'"),
+        (1, (53, 61), " 99999+9", r"line 2: drag term is ' 99999\+9', .* at most 10"),
+        (1, (62, 63), "4", r"line 2: ephemeris type is 4 \(SGP4-XP\), should be that of SGP4"),
+        (1, (2, 7), "ABCDE", "line 2: satellite number is 'ABCDE', should be digits"),
+        (1, (2, 7), "I0001", "line 2: satellite number is 'I0001', .* a letter but I and O"),
+        (1, (2, 7), "     ", "line 2: satellite number is '     ', should be digits"),
+        (2, (9, 16), "51.6_16", "line 3: inclination is ' 51.6_16', should be a number"),
+        (2, (26, 33), "000\u0663703", "line 3: line 2 has other characters than those of ASCII"),
+    ],
+)
+def test_what_a_lenient_reader_would_misread_is_refused(
+    line: int, columns: tuple[int, int], text: str, complaint: str
+) -> None:
+    lines = GOOD.splitlines()
+    start, end = columns
+    lines[line] = _sealed(lines[line][:start] + text + lines[line][end:])
+    with pytest.raises(ElementsError, match=complaint):
+        parse_elements("\n".join(lines))
+
+
+def test_a_mark_of_the_byte_order_is_no_part_of_a_name() -> None:
+    ((name, _),) = parse_elements("\ufeff" + GOOD)
+    assert name == parse_elements(GOOD)[0][0]
+
+
+def test_a_file_that_is_no_text_of_elements_is_quoted_briefly(tmp_path: Path) -> None:
+    path = tmp_path / "zeros.tle"
+    path.write_bytes(bytes(100_000))
+    with pytest.raises(ElementsError) as caught:
+        load_elements(path)
+    assert len(str(caught.value)) < len(str(path)) + 200
+
+
 def test_lines_of_two_satellites_do_not_mix() -> None:
     other = _sealed("2 44715" + GOOD_2[7:])
     assert _complaint(f"{GOOD_1}\n{other}") == "line 2: satellite number is 44715, line 1 says 44714"
@@ -172,6 +208,44 @@ def test_an_omm_without_a_key_names_record_and_key() -> None:
         parse_elements(json.dumps([record]))
     with pytest.raises(ElementsError, match="line 1: not JSON"):
         parse_elements("[{]")
+
+
+def _changed(**values: object) -> str:
+    (message,) = json.loads(_omm_texts()["omm-json"])
+    return json.dumps([{**message, **values}])
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "complaint"),
+    [
+        ("MEAN_ELEMENT_THEORY", "SGP4-XP", "MEAN_ELEMENT_THEORY is 'SGP4-XP', allowed: SGP4, SGP/SGP4"),
+        ("REF_FRAME", "GCRF", "REF_FRAME is 'GCRF', allowed: TEME"),
+        ("TIME_SYSTEM", "TAI", "TIME_SYSTEM is 'TAI', allowed: UTC"),
+        ("CENTER_NAME", "MOON", "CENTER_NAME is 'MOON', allowed: EARTH"),
+        ("MEAN_MOTION", math.nan, "MEAN_MOTION is nan, allowed: 0 to 20"),
+        ("BSTAR", None, "BSTAR is missing"),
+        ("INCLINATION", [1], r"INCLINATION is \[1\], should be a number"),
+        ("EPOCH", "x" * 5000, "EPOCH is 'x+, should be like"),
+        ("EPOCH", "2025-366T00:00:00", "EPOCH is '2025-366T00:00:00', should be like"),
+        ("EPOCH", "9999-366T00:00:00", "EPOCH is '9999-366T00:00:00', should be like"),
+        ("NORAD_CAT_ID", -1, "NORAD_CAT_ID is -1, allowed: 0 to 999999999"),
+    ],
+)
+def test_a_message_that_is_not_meant_for_sgp4_is_refused(key: str, value: object, complaint: str) -> None:
+    with pytest.raises(ElementsError, match=f"record 1: {complaint}"):
+        parse_elements(_changed(**{key: value}))
+
+
+@pytest.mark.parametrize("text", ["5", "null", '"set"'])
+def test_json_that_holds_no_messages_is_refused(text: str) -> None:
+    with pytest.raises(ElementsError, match="should be a list of OMM objects"):
+        parse_elements(text, "omm-json")
+
+
+def test_an_epoch_may_count_the_days_of_the_year() -> None:
+    ((_, by_month),) = parse_elements(_changed(EPOCH="2024-12-31T23:59:59.5"))
+    ((_, by_day),) = parse_elements(_changed(EPOCH="2024-366T23:59:59.5"))
+    assert (by_day.jdsatepoch, by_day.jdsatepochF) == (by_month.jdsatepoch, by_month.jdsatepochF)
 
 
 def test_satellites_that_cannot_be_propagated_are_set_aside_by_name() -> None:
