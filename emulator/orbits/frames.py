@@ -16,17 +16,23 @@ from emulator.errors import WorldError
 from emulator.units import SECONDS_PER_DAY
 
 _J2000 = 2451545.0
+#: run times reach this far, s: a hundred years, long after which no elements say anything; deep space is
+#: integrated from the epoch, so that any number given would be worked off
+FARTHEST_S = 100.0 * 365.25 * SECONDS_PER_DAY
 
 
 def parse_utc(text: str) -> datetime:
     """An ISO 8601 instant in UTC. Raises `WorldError` when it is not one."""
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
+    except (TypeError, ValueError):
         raise WorldError(f"start_utc is {text!r}, should be like 2025-10-01T12:00:00Z") from None
     if moment.tzinfo is None:
         raise WorldError(f"start_utc is {text!r}, it needs a Z at the end (UTC)")
-    return moment.astimezone(UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise WorldError(f"start_utc is {text!r}, should be in the years 1 to 9999 UTC") from None
 
 
 class RunClock:

@@ -11,7 +11,6 @@ import numpy as np
 
 from emulator.jit import kernel
 from emulator.orbits.motion import follow
-from emulator.units import EARTH_ROTATION_RAD_S
 
 #: indices of place and satellite as they were given; run times in s; `begun_before` and `ends_after`: the
 #: window goes on beyond that end of the interval, and its highest point may as well
@@ -61,11 +60,12 @@ def may_be_seen(knots, direction, least, lowest_m, place_rate, step_s, near):  #
 
 @kernel
 def _height(  # type: ignore[no-untyped-def]
-    t_s, from_s, step_s, knots, s, sidereal, track, here, axes, velocity
+    t_s, from_s, step_s, knots, s, sidereal, rotation, track, here, axes, velocity
 ):
     """Sine of a satellite's elevation at a run time; -2 where there is none.
 
-    `sidereal` rad at `from_s`; `here`, `axes`, `velocity` hold the place, and are moved along its track.
+    `sidereal` rad at `from_s`, `rotation` rad/s: by how much it grows; `here`, `axes`, `velocity` hold the
+    place, and are moved along its track.
     """
     segments = knots.shape[0] - 2 * BEYOND - 1
     u = (t_s - from_s) / step_s
@@ -92,7 +92,7 @@ def _height(  # type: ignore[no-untyped-def]
             y = value
         else:
             z = value
-    angle = sidereal + EARTH_ROTATION_RAD_S * (t_s - from_s)
+    angle = sidereal + rotation * (t_s - from_s)
     cosine, sine = math.cos(angle), math.sin(angle)
     if track.shape[0] > 1:
         follow(track, t_s, here, axes, velocity)
@@ -154,7 +154,20 @@ def _close(out, count, s, start_s, end_s, best_s, sample_s, begun, on, sight):  
 
 
 @kernel
-def find_windows(from_s, step_s, knots, near, limit, sidereal, track, here, axes, velocity, out):  # type: ignore[no-untyped-def]
+def _between(out, count, s, low_s, high_s, limit, sample_s, sight):  # type: ignore[no-untyped-def]
+    """Write the window, if there is one, between two run times at which the satellite is not seen."""
+    when, most = _extreme(low_s, high_s, 1.0, sight)
+    if most < limit:
+        return count
+    start_s = _crossing(low_s, when, limit, True, sight)
+    end_s = _crossing(when, high_s, limit, False, sight)
+    return _close(out, count, s, start_s, end_s, when, sample_s, False, False, sight)
+
+
+@kernel
+def find_windows(  # type: ignore[no-untyped-def]
+    from_s, step_s, knots, near, limit, sidereal, rotation, track, here, axes, velocity, out
+):
     """Windows of one place with all satellites of `knots`, in order of satellite and time; how many.
 
     `near` [t, n] of `may_be_seen`; `limit`: sine of the least elevation; `out` [m] of `WINDOW`: what goes
@@ -164,7 +177,7 @@ def find_windows(from_s, step_s, knots, near, limit, sidereal, track, here, axes
     sample_s = step_s / _SAMPLES
     count = 0
     for s in range(near.shape[1]):
-        sight = (from_s, step_s, knots, s, sidereal, track, here, axes, velocity)
+        sight = (from_s, step_s, knots, s, sidereal, rotation, track, here, axes, velocity)
         seen = begun = False
         start_s = best_s = from_s
         best = before = last = _NOT_SEEN
@@ -209,13 +222,14 @@ def find_windows(from_s, step_s, knots, near, limit, sidereal, track, here, axes
                             )
                             start_s = _crossing(when, t, limit, True, sight)
                             begun, best, best_s = False, high, t
-                elif before < last and last > high and before > _NOT_SEEN:
-                    # a pass between samples
-                    when, most = _extreme(t - 2.0 * sample_s, t, 1.0, sight)
-                    if most >= limit:
-                        start_s = _crossing(t - 2.0 * sample_s, when, limit, True, sight)
-                        end_s = _crossing(when, t, limit, False, sight)
-                        count = _close(out, count, s, start_s, end_s, when, sample_s, False, False, sight)
+                elif before < last and last > high and last > _NOT_SEEN:
+                    # a pass between samples, of which the first may be the start of the interval
+                    count = _between(
+                        out, count, s, max(t - 2.0 * sample_s, from_s), t, limit, sample_s, sight
+                    )
+                elif k == segments - 1 and j == _SAMPLES and last < high:
+                    # a pass that ends before the interval does
+                    count = _between(out, count, s, t - sample_s, t, limit, sample_s, sight)
                 before, last = last, high
         if seen:
             end_s = from_s + segments * step_s

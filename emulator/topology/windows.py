@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from emulator.errors import WorldError
 from emulator.jit import records
-from emulator.orbits.frames import RunClock
+from emulator.orbits.frames import FARTHEST_S, RunClock
 from emulator.orbits.motion import check, follow, track_of
 from emulator.orbits.sgp4 import Propagator
 from emulator.spec import Place
@@ -29,6 +29,8 @@ __all__ = ["WINDOW", "contact_windows"]
 
 #: distance of the knots at most, s
 _KNOT_S = 120.0
+#: what is asked for at a time at most, s: the knots of one satellite are held together
+_LONGEST_S = 366.0 * SECONDS_PER_DAY
 #: positions held at a time, bytes
 _BATCH_BYTES = 64e6
 #: the zenith of the ellipsoid is this far from the geocentric one at most, rad
@@ -53,8 +55,13 @@ def contact_windows(
     satellite that SGP4 gives up on is not seen from up to eight minutes before.
     Raises `WorldError` for an interval or an elevation that is none.
     """
-    if not -math.inf < from_s < to_s < math.inf:
+    if not from_s < to_s:
         raise WorldError(f"contact windows from {from_s:g} to {to_s:g} s: the end must be after the start")
+    if not (abs(from_s) <= FARTHEST_S and to_s - from_s <= _LONGEST_S):
+        raise WorldError(
+            f"contact windows from {from_s:g} to {to_s:g} s: at most {_LONGEST_S:g} s (a year) at a time, "
+            f"up to {FARTHEST_S:g} s (a hundred years) from the start"
+        )
     least_deg = [p.min_elevation_deg if min_elevation_deg is None else min_elevation_deg for p in places]
     for place, least in zip(places, least_deg, strict=True):
         check(place)
@@ -97,7 +104,11 @@ class _View:
             position[k] = self.here
         position /= np.linalg.norm(position, axis=1)[:, None]
         self.sidereal = float(clock.sidereal_rad(float(times[0])))
-        angle = self.sidereal + EARTH_ROTATION_RAD_S * (times - times[0])
+        # sidereal time grows with precession too: five metres a day at the equator are not nothing
+        span_s = float(times[-1] - times[0])
+        ahead = float(clock.sidereal_rad(float(times[-1]))) - self.sidereal - EARTH_ROTATION_RAD_S * span_s
+        self.rotation_rad_s = EARTH_ROTATION_RAD_S + math.remainder(ahead, 2.0 * math.pi) / span_s
+        angle = self.sidereal + self.rotation_rad_s * (times - times[0])
         x, y = position[:, 0], position[:, 1]
         cosine, sine = np.cos(angle), np.sin(angle)
         self.direction = np.stack([cosine * x - sine * y, sine * x + cosine * y, position[:, 2]], axis=1)
@@ -119,8 +130,8 @@ class _View:
         while True:
             out = np.zeros(room, WINDOW)
             count = find_windows(
-                from_s, step_s, knots, near, limit, self.sidereal, self.track, self.here, self.axes,
-                self.velocity, records(out),
+                from_s, step_s, knots, near, limit, self.sidereal, self.rotation_rad_s, self.track, self.here,
+                self.axes, self.velocity, records(out),
             )  # fmt: skip
             if count <= room:
                 return out[:count]

@@ -28,7 +28,7 @@ from emulator.spec import CircularShell, ConstellationSpec, Geostationary, Place
 from emulator.topology.windows import contact_windows
 from tests.emulator.worlds import verification_text
 
-a_tenth_of_a_second = 0.1
+a_tenth_of_a_second, a_hundredth_of_a_second = 0.1, 0.01
 #: Skyfield's horizon follows polar motion and the true equinox, ours the mean sidereal time: 20 m of position
 skyfield_s, skyfield_deg = 0.1, 0.01
 
@@ -151,6 +151,30 @@ def test_a_pass_that_just_reaches_the_least_elevation_is_found() -> None:
     assert 0.0 < near["end_s"][0] - near["start_s"][0] < 10.0
 
 
+@pytest.mark.parametrize("before_s", [0.5, 2.0, 4.0])
+def test_a_short_pass_is_found_at_either_end_of_the_interval(before_s: float) -> None:
+    (whole, *_) = contact_windows(MIXED[:12], CLOCK, [MUNICH], 1000.0, 20_000.0, min_elevation_deg=10.0)
+    record, least = [MIXED[whole["satellite"]]], float(whole["max_elevation_deg"]) - 1e-6
+    highest_s = float(whole["culmination_s"])
+    for from_s, to_s in (
+        (highest_s - before_s, highest_s + 900.0),
+        (highest_s - 900.0, highest_s + before_s),
+    ):
+        found = contact_windows(record, CLOCK, [MUNICH], from_s, to_s, min_elevation_deg=least)
+        assert found["culmination_s"] == pytest.approx([highest_s], abs=a_tenth_of_a_second)
+        assert not (found["begun_before"] | found["ends_after"]).any()
+
+
+def test_a_pass_is_at_the_same_time_whenever_the_interval_began() -> None:
+    """Sidereal time is followed over months, its precession included."""
+    last_day = contact_windows(MIXED[:12], CLOCK, [MUNICH], 299.0 * 86_400.0, 300.0 * 86_400.0)
+    whole = contact_windows(MIXED[:12], CLOCK, [MUNICH], 200.0 * 86_400.0, 300.0 * 86_400.0)
+    assert len(last_day) > 10
+    assert whole["culmination_s"][-len(last_day) :] == pytest.approx(
+        last_day["culmination_s"], abs=a_hundredth_of_a_second
+    )
+
+
 def test_culmination_is_the_highest_moment() -> None:
     for window in contact_windows(MIXED[:16], CLOCK, [MUNICH], 0.0, 14_400.0):
         times = np.linspace(window["start_s"], window["end_s"], 2001)
@@ -234,6 +258,8 @@ def test_nothing_is_found_without_satellites_or_places() -> None:
     [
         (10.0, 10.0, 5.0, "from 10 to 10 s: the end must be after the start"),
         (0.0, math.nan, 5.0, "the end must be after the start"),
+        (0.0, math.inf, 5.0, r"from 0 to inf s: at most 3.16224e\+07 s \(a year\) at a time"),
+        (1e12, 2e12, 5.0, r"up to 3.15576e\+09 s \(a hundred years\) from the start"),
         (0.0, 10.0, 91.0, "place 'munich': min_elevation_deg is 91, allowed: -90 to 90"),
     ],
 )
