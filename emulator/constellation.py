@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +23,8 @@ from emulator.errors import WorldError
 from emulator.geometry import Sky, geodetic_from_ecef, range_rate_m_s
 from emulator.orbits.elements import Element, load_elements, parse_elements, usable
 from emulator.orbits.ephemeris import Ephemeris
-from emulator.orbits.frames import RunClock
-from emulator.orbits.history import select
+from emulator.orbits.frames import FARTHEST_S, RunClock
+from emulator.orbits.history import middle_epoch, select
 from emulator.orbits.motion import Motion
 from emulator.satellites import satellites_of
 from emulator.spec import CircularShell, ConstellationSpec, Geostationary, Place
@@ -44,8 +43,6 @@ LOOK = np.dtype(
         ("range_rate_m_s", "f8"),
     ]
 )
-_UNIX_ZERO = 2_440_587.5  # Julian day
-_SECONDS_PER_HOUR = 3600.0
 
 
 @dataclass(frozen=True)
@@ -77,8 +74,8 @@ class Constellation:
     ) -> None:
         if not elements:
             raise WorldError("constellation: names no satellite")
-        if not duration_s >= 0.0:
-            raise WorldError(f"constellation: duration_s is {duration_s:g}, it must not be below 0")
+        if not 0.0 <= duration_s <= FARTHEST_S:
+            raise WorldError(f"constellation: duration_s is {duration_s:g}, allowed: 0 to {FARTHEST_S:g}")
         count = Counter(name for name, _ in elements)
         twice = [name for name, number in count.items() if number > 1]
         if twice:
@@ -91,6 +88,11 @@ class Constellation:
         start = self._clock.julian(0.0)
         if ages_s is None:
             _, ages_s = select(elements, start)
+        ages_s = np.asarray(ages_s, dtype=np.float64)
+        if ages_s.shape != (len(elements),):
+            raise WorldError(
+                f"constellation: ages_s has shape {ages_s.shape}, should have one for each of {len(elements)}"
+            )
         #: (name, sgp4 record) of every satellite that is propagated
         self.elements, self.skipped = usable(list(elements), [start, self._clock.julian(duration_s)])
         #: [n] names, in the order of all arrays
@@ -98,7 +100,7 @@ class Constellation:
         self.index = {name: index for index, name in enumerate(self.names)}
         kept = np.array([name not in self.skipped for name, _ in elements])
         #: [n] seconds from the epoch of the elements to the start (below 0: the epoch is after the start)
-        self.ages_s: Floats = np.asarray(ages_s, dtype=np.float64)[kept]
+        self.ages_s: Floats = ages_s[kept]
         self._ephemeris = Ephemeris([record for _, record in self.elements], self._clock)
 
     # --- where from -----------------------------------------------------------------------------
@@ -143,7 +145,7 @@ class Constellation:
 
     @classmethod
     def _of_sets(cls, sets: list[Element], start_utc: str, choice: str, duration_s: float) -> Constellation:
-        start_utc = start_utc or _middle_epoch(sets)
+        start_utc = start_utc or middle_epoch(sets)
         elements, ages_s = select(sets, RunClock(start_utc).julian(0.0), choice)
         return cls(elements, start_utc, ages_s=ages_s, duration_s=duration_s)
 
@@ -197,15 +199,14 @@ class Constellation:
 
         Not numbers where SGP4 fails.
         """
-        if np.ndim(t_s) == 0:
-            return self._ephemeris.positions(float(np.asarray(t_s)))
-        return self._ephemeris.positions_at(t_s)
+        times = _times(t_s)
+        return self._ephemeris.positions_at(times) if times.ndim else self._ephemeris.positions(float(times))
 
     def velocities(self, t_s: ArrayLike) -> Floats:
         """Earth-fixed velocities in m/s, as `positions`: what these change by in the rotating frame."""
-        if np.ndim(t_s) == 0:
-            return self._ephemeris.velocities(float(np.asarray(t_s)))
-        times = np.asarray(t_s, dtype=np.float64)
+        times = _times(t_s)
+        if times.ndim == 0:
+            return self._ephemeris.velocities(float(times))
         found = np.empty((len(times), len(self), 3))
         for k in np.argsort(times, kind="stable"):  # near instants share their knots
             found[k] = self._ephemeris.velocities(float(times[k]))
@@ -223,6 +224,8 @@ class Constellation:
         `emulator.doppler_hz(seen["range_rate_m_s"], frequency_hz)`.
         """
         place = _place(place)
+        if _times(t_s).ndim:
+            raise WorldError(f"look: t_s has shape {np.shape(t_s)}, should be one run time")
         least = place.min_elevation_deg if min_elevation_deg is None else min_elevation_deg
         if not -90.0 <= least <= 90.0:
             raise WorldError(f"place {place.id!r}: min_elevation_deg is {least:g}, allowed: -90 to 90")
@@ -266,6 +269,19 @@ class Constellation:
         )
 
 
+def _times(t_s: ArrayLike) -> Floats:
+    """One run time or a list of them."""
+    try:
+        times = np.asarray(t_s, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise WorldError(
+            f"run time is {t_s!r:.40}, should be a number of seconds, or a list of them"
+        ) from None
+    if times.ndim > 1:
+        raise WorldError(f"run times have shape {times.shape}, should be a number, or a list of them")
+    return times
+
+
 def _place(place: Place | Site) -> Place:
     if isinstance(place, Site):
         return Place(
@@ -281,10 +297,3 @@ def _place(place: Place | Site) -> Place:
             f"place {place.id!r} is on a satellite: what is asked is seen from the ground or air"
         )
     return place
-
-
-def _middle_epoch(sets: list[Element]) -> str:
-    """Median epoch to the full hour, ISO 8601 with Z."""
-    days = sorted(record.jdsatepoch + record.jdsatepochF for _, record in sets)
-    hours = round((days[len(days) // 2] - _UNIX_ZERO) * SECONDS_PER_DAY / _SECONDS_PER_HOUR)
-    return datetime.fromtimestamp(hours * _SECONDS_PER_HOUR, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

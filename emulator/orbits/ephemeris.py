@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from emulator.errors import WorldError
 from emulator.jit import inline_kernel, kernel
-from emulator.orbits.frames import RunClock
+from emulator.orbits.frames import FARTHEST_S, RunClock
 from emulator.orbits.sgp4 import Propagator
 from emulator.units import EARTH_ROTATION_RAD_S
 
@@ -116,7 +116,8 @@ class Ephemeris:
     """Earth-fixed positions of satellites in run time, before, in and after the run and in any order.
 
     `satellites`: sgp4 records; `clock` relates run time to UTC. A satellite that SGP4 gives up on has
-    positions that are not numbers from there on. Raises `WorldError` for records that are not WGS-72.
+    positions that are not numbers from half a minute before on. Raises `WorldError` for records that are not
+    WGS-72.
     """
 
     def __init__(self, satellites: Sequence[Any], clock: RunClock) -> None:
@@ -136,8 +137,10 @@ class Ephemeris:
     ) -> NDArray[np.float64]:
         """ECEF positions [m, 3] in m at run time `t_s` of the satellites `wanted` (default: all).
 
-        `shift_s` [n]: seconds by which satellites run ahead of their elements (at most a few knots). Raises
-        `WorldError` for a time that is not finite, a satellite that is not there, a shift of another length.
+        `shift_s` [n]: seconds by which satellites run ahead of their elements, up to some 20 s: beyond the
+        next knot motion is extrapolated, and off by centimetres at 20 s and metres at 50 s. Raises
+        `WorldError` for a time beyond a hundred years, a satellite that is not there, a shift of another
+        length.
         """
         out = np.empty((len(self.all) if wanted is None else len(wanted), 3))
         self._write_positions(t_s, wanted, shift_s, out)
@@ -212,8 +215,10 @@ class Ephemeris:
 
     def _at(self, t_s: float, shift_s: NDArray[np.float64] | None) -> tuple[Any, ...]:
         """What the kernels take for an instant: coefficients, seconds, shift, scale, and the Earth's turn."""
-        if not math.isfinite(t_s):
-            raise WorldError(f"ephemeris: run time is {t_s} s, should be a finite number")
+        if not abs(t_s) <= FARTHEST_S:
+            raise WorldError(
+                f"ephemeris: run time is {t_s:g} s, should be a number up to {FARTHEST_S:g} (a hundred years)"
+            )
         if shift_s is not None and len(shift_s) != len(self.all):
             raise WorldError(
                 f"ephemeris: shift_s has {len(shift_s)} values, should have one for each of "

@@ -7,6 +7,7 @@ a moment one published set counts, as for an operator. Ages and jumps are what t
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,9 @@ JUMP_SIGMAS = 10.0
 LEAST_SETS = 10
 #: jumps of sets this close belong to one manoeuvre: a set fitted across it is wrong as well, days
 _ONE_MANOEUVRE_DAYS = 2.0
+
+_UNIX_ZERO = 2_440_587.5  # Julian day
+_SECONDS_PER_HOUR = 3600.0
 
 MANOEUVRE = np.dtype(
     [
@@ -78,6 +82,13 @@ def select(
         chosen.append((name, records[at]))
         ages_s.append(ages[at])
     return chosen, np.array(ages_s, dtype=np.float64)
+
+
+def middle_epoch(sets: Sequence[Element]) -> str:
+    """Median epoch of element sets to the full hour, ISO 8601 with Z."""
+    days = sorted(record.jdsatepoch + record.jdsatepochF for _, record in sets)
+    hours = round((days[len(days) // 2] - _UNIX_ZERO) * SECONDS_PER_DAY / _SECONDS_PER_HOUR)
+    return datetime.fromtimestamp(hours * _SECONDS_PER_HOUR, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def jumps_m(history: Sequence[Any]) -> NDArray[np.float64]:

@@ -29,6 +29,10 @@ FAULTS: Final = {
     6: "the satellite has decayed",
 }
 
+#: Julian dates that are propagated to and from: the years 1 to 9999, and a hundred beside them. The
+#: resonance of deep space takes two steps a day, and would never end for any number whatever.
+JULIAN_DAYS: Final = (1.68e6, 5.41e6)
+
 
 class Propagator:
     """States of satellites at any instants.
@@ -67,7 +71,7 @@ class Propagator:
 
         Returns the code of `FAULTS` [n, t], the position [n, t, 3] in m and the velocity [n, t, 3] in m/s,
         TEME. Both are not numbers where the code is 1 to 5; a decayed satellite keeps its figures. Raises
-        `WorldError` when the two do not have the same length.
+        `WorldError` when the two do not have the same length, or for a date outside `JULIAN_DAYS`.
         """
         day, part = np.atleast_1d(np.asarray(julian_day, float)), np.atleast_1d(np.asarray(fraction, float))
         if day.ndim != 1 or day.shape != part.shape:
@@ -77,14 +81,16 @@ class Propagator:
             )
         fault = np.empty((self.count, len(day)), np.uint8)
         position, velocity = np.empty((self.count, len(day), 3)), np.empty((self.count, len(day), 3))
+        _check_dates(day + part)
         sgp4_kernel.states(*self._tables(), day, part, _work(), fault, position, velocity)
         return fault, position, velocity
 
     def positions(self, julian_day: float, fraction: float) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
         """Code of `FAULTS` [n] and TEME position [3, n] in m of all satellites at one instant, UTC.
 
-        A position with any fault is not a number.
+        A position with any fault is not a number. Raises `WorldError` for a date outside `JULIAN_DAYS`.
         """
+        _check_dates(np.array(julian_day + fraction))
         fault, position = np.empty(self.count, np.uint8), np.empty((3, self.count))
         sgp4_kernel.positions(*self._tables(), float(julian_day), float(fraction), _work(), fault, position)
         return fault, position
@@ -106,13 +112,22 @@ def _check(elements: NDArray[np.void]) -> None:
             raise WorldError(
                 f"satellite {first}: {name} is {elements[name][first]}, should be a finite number"
             )
-    motion, eccentricity = elements["mean_motion"], elements["eccentricity"]
+    low, high = JULIAN_DAYS
+    epoch, motion, eccentricity = (elements[name] for name in ("epoch_day", "mean_motion", "eccentricity"))
     for name, wrong, allowed in (
         ("mean_motion", motion <= 0.0, "above 0 rad/min"),
         ("eccentricity", (eccentricity < 0.0) | (eccentricity >= 1.0), "0 to below 1"),
+        ("epoch_day", (epoch < low) | (epoch > high), f"Julian days from {low:.0f} to {high:.0f}"),
     ):
         for first in np.flatnonzero(wrong)[:1]:
             raise WorldError(f"satellite {first}: {name} is {elements[name][first]:g}, allowed: {allowed}")
+
+
+def _check_dates(julian: NDArray[np.float64]) -> None:
+    low, high = JULIAN_DAYS
+    wrong = julian[~((julian >= low) & (julian <= high))]
+    if wrong.size:
+        raise WorldError(f"states: Julian date is {wrong.flat[0]:g}, allowed: {low:.0f} to {high:.0f}")
 
 
 def _work() -> Any:

@@ -33,6 +33,15 @@ _LAST_NUMBER = 339_999
 _STAND_S, _STAND_STEP_S = SECONDS_PER_DAY, 3600.0
 _SIDEREAL_PER_DAY = 1.00273790935
 _STAND_ROUNDS = 8
+#: what a region may be; its parts are laid out on a plane that touches the Earth in its middle
+_REGION = {
+    "latitude_deg": (-90.0, 90.0),
+    "longitude_deg": (-180.0, 360.0),
+    "side_km": (0.0, 10_000.0),
+    "altitude_km": (1.0, 1e6),
+    "heading_deg": (-360.0, 360.0),
+    "at_s": (-366.0 * SECONDS_PER_DAY, 366.0 * SECONDS_PER_DAY),
+}
 
 
 def generate(spec: ConstellationSpec, clock: RunClock, taken: Collection[int] = ()) -> list[Element]:
@@ -161,6 +170,10 @@ def _standing(spec: Geostationary, clock: RunClock, number: int) -> Any:
 def _over_region(region: OverRegion, clock: RunClock, numbers: Iterator[int]) -> list[Element]:
     if region.columns < 1 or region.rows < 1:
         raise WorldError("constellation.over_region: columns and rows must be at least 1")
+    for name, (low, high) in _REGION.items():
+        value = getattr(region, name)
+        if not low <= value <= high:
+            raise WorldError(f"constellation.over_region: {name} is {value:g}, allowed: {low:g} to {high:g}")
     centre = ecef_from_geodetic(region.latitude_deg, region.longitude_deg, 0.0)
     east, north, _ = enu_axes(region.latitude_deg, region.longitude_deg)
     radius_km = WGS84_A_M / 1e3

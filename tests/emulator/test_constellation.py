@@ -150,6 +150,22 @@ def test_real_files_begin_at_their_own_time_and_name_what_is_left_out() -> None:
         (lambda: Constellation.walker(550.0, 53.0, 5, 2, start_utc=START), "5 satellites in 2 planes"),
         (lambda: Constellation.walker(550.0, 53.0, 4, 2, start_utc="noon"), "start_utc is 'noon'"),
         (lambda: Constellation(SHELL.elements, START, duration_s=math.nan), "duration_s is nan"),
+        (lambda: Constellation(SHELL.elements, START, duration_s=math.inf), "duration_s is inf, allowed: 0"),
+        (lambda: Constellation(SHELL.elements, START, ages_s=[1.0]), r"shape \(1,\), .* one for each of 144"),
+        (lambda: Constellation.walker(550.0, 53.0, 4, 2, start_utc=None), "start_utc is None"),  # type: ignore[arg-type]
+        (
+            lambda: Constellation.walker(550.0, 53.0, 4, 2, start_utc="0001-01-01T00:00:00+09:00"),
+            "years 1 to",
+        ),
+        (
+            lambda: SHELL.positions([[0.0, 1.0]]),
+            r"run times have shape \(1, 2\), should be a number, or a list",
+        ),
+        (lambda: SHELL.velocities("soon"), "run time is 'soon', should be a number of seconds"),
+        (lambda: SHELL.look(MUNICH, [0.0, 1.0]), r"look: t_s has shape \(2,\), should be one run time"),  # type: ignore[arg-type]
+        (lambda: SHELL.look(Site(95.0, 11.0), 0.0), "latitude is 95 deg, allowed: -90 to 90"),
+        (lambda: SHELL.passes(Site(math.nan, 11.0), 0.0, 60.0), "latitude is nan deg"),
+        (lambda: SHELL.passes(MUNICH, 0.0, 60.0, math.nan), "min_elevation_deg is nan"),
     ],
 )
 def test_what_cannot_be_is_said_in_one_sentence(call: object, complaint: str) -> None:

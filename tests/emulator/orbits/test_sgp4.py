@@ -244,6 +244,11 @@ def test_what_cannot_be_propagated_is_refused_in_a_sentence(satellites: Any, sen
         ("eccentricity", 1.0, "satellite 0: eccentricity is 1, allowed: 0 to below 1"),
         ("eccentricity", -0.1, "satellite 0: eccentricity is -0.1, allowed: 0 to below 1"),
         ("node", math.nan, "satellite 0: node is nan, should be a finite number"),
+        (
+            "epoch_day",
+            1e12,
+            r"satellite 0: epoch_day is 1e\+12, allowed: Julian days from 1680000 to 5410000",
+        ),
     ],
 )
 def test_elements_of_no_orbit_are_refused_by_name(name: str, value: float, sentence: str) -> None:
@@ -256,6 +261,15 @@ def test_elements_of_no_orbit_are_refused_by_name(name: str, value: float, sente
 def test_dates_that_do_not_belong_together_are_refused() -> None:
     with pytest.raises(WorldError, match=r"Julian days of shape \(2,\) and fractions of shape \(1,\)"):
         Propagator([record()]).states([2460949.5, 2460950.5], [0.0])
+
+
+@pytest.mark.parametrize("julian_day", [math.nan, math.inf, -1e15, 1e15])
+def test_a_date_that_no_integration_would_reach_is_refused(julian_day: float) -> None:
+    of_deep_space = Propagator([record(1.0027)])
+    with pytest.raises(WorldError, match=r"Julian date is .*, allowed: 1680000 to 5410000"):
+        of_deep_space.states([julian_day], [0.0])
+    with pytest.raises(WorldError, match=r"Julian date is .*, allowed: 1680000 to 5410000"):
+        of_deep_space.positions(julian_day, 0.0)
 
 
 def test_kernels_give_the_same_uncompiled() -> None:

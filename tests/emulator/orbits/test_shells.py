@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -151,6 +153,12 @@ def test_two_satellites_of_one_name_are_refused() -> None:
         satellites_of(twice, CLOCK)
 
 
+def _region(**values: Any) -> ConstellationSpec:
+    return ConstellationSpec(
+        over_region=dataclasses.replace(OverRegion(47.0, 10.0, 2000.0, 1000.0), **values)
+    )
+
+
 @pytest.mark.parametrize(
     ("spec", "complaint"),
     [
@@ -171,6 +179,11 @@ def test_two_satellites_of_one_name_are_refused() -> None:
             "inclination 190 deg, allowed: 0 to 180",
         ),
         (ConstellationSpec(shells=(CircularShell(550.0, 53.0, 4, 2, pattern="x"),)), "allowed: delta, star"),
+        (_region(latitude_deg=95.0), "over_region: latitude_deg is 95, allowed: -90 to 90"),
+        (_region(altitude_km=-7000.0), "over_region: altitude_km is -7000, allowed: 1 to"),
+        (_region(heading_deg=math.nan), "over_region: heading_deg is nan"),
+        (_region(at_s=1e12), r"over_region: at_s is 1e\+12"),
+        (_region(rows=0), "over_region: columns and rows must be at least 1"),
     ],
 )
 def test_parameters_that_make_no_orbit_are_refused(spec: ConstellationSpec, complaint: str) -> None:
