@@ -18,15 +18,17 @@ from emulator.satellites import published_elements
 from emulator.spec import CircularShell, ConstellationSpec, FixedLink, Place, RadioSpec, Waypoint
 from emulator.table import ACCESS, FEEDER, FIXED, ISL
 from emulator.world import Adjustments, LinkTable, World
-from tests.emulator.worlds import DRY, gateway, region_spec, terminal, world_spec
+from tests.emulator.worlds import (
+    DRY,
+    gateway,
+    region_spec,
+    row_of,
+    same_tables,
+    terminal,
+    world_spec,
+)
 
 SPEED_OF_LIGHT = 299_792_458.0
-
-
-def _row(world: World, table: LinkTable, a: str, b: str) -> int:
-    found = np.flatnonzero((table.src == world.place_index[a]) & (table.dst == world.place_index[b]))
-    assert len(found) == 1, (a, b)
-    return int(found[0])
 
 
 def _route(world: World, table: LinkTable, a: str, b: str) -> list[str]:
@@ -39,13 +41,6 @@ def _route(world: World, table: LinkTable, a: str, b: str) -> list[str]:
     return way
 
 
-def _same(one: LinkTable, other: LinkTable) -> bool:
-    return all(
-        np.array_equal(a, b, equal_nan=a.dtype.kind == "f") if isinstance(a, np.ndarray) else a == b
-        for a, b in ((getattr(one, f.name), getattr(other, f.name)) for f in dataclasses.fields(one))
-    )
-
-
 def test_places_are_the_specs_and_then_the_satellites() -> None:
     world = World(region_spec())
     assert world.places == ("north", "south", "gate", "site", "orbit", "sat-1", "sat-2", "sat-3", "sat-4")
@@ -56,13 +51,13 @@ def test_places_are_the_specs_and_then_the_satellites() -> None:
 def test_the_same_spec_gives_the_same_tables() -> None:
     one, other = World(region_spec()), World(region_spec())
     for t_s in (0.0, 0.1, 7.3, 59.9):
-        assert _same(one.epoch(t_s), other.epoch(t_s))
+        assert same_tables(one.epoch(t_s), other.epoch(t_s))
 
 
 def test_published_elements_give_the_same_tables_as_their_parameters() -> None:
     spec = region_spec()
     published = dataclasses.replace(spec, constellation=ConstellationSpec(elements=published_elements(spec)))
-    assert _same(World(spec).epoch(3.0), World(published).epoch(3.0))
+    assert same_tables(World(spec).epoch(3.0), World(published).epoch(3.0))
 
 
 def test_delay_is_slant_range_over_light_and_processing() -> None:
@@ -81,7 +76,7 @@ def test_a_wired_link_is_as_given() -> None:
     world = World(dataclasses.replace(region_spec(), links=(link,)))
     table = world.epoch(0.0)
     for a, b in (("gate", "site"), ("site", "gate")):
-        row = _row(world, table, a, b)
+        row = row_of(world, table, a, b)
         assert table.kind[row] == FIXED
         assert (table.rate_bps[row], table.delay_ns[row], table.jitter_ns[row]) == (200e6, 3_000_000, 2e5)
         assert (table.loss[row], table.frame_error[row], table.queue_packets[row]) == (0.01, 0.0, 7)
@@ -92,7 +87,7 @@ def test_a_wired_link_is_as_given() -> None:
 def test_snr_follows_from_the_published_budget() -> None:
     world = World(region_spec())
     table = world.epoch(0.0)
-    row = _row(world, table, "north", table.serving["north"])
+    row = row_of(world, table, "north", table.serving["north"])
     loss = 20.0 * np.log10(4.0 * np.pi * table.range_m[row] * DRY.up_frequency_ghz * 1e9 / SPEED_OF_LIGHT)
     noise = -228.599 + 10.0 * np.log10(DRY.up_bandwidth_mhz * 1e6)
     expected = DRY.up_eirp_dbw + DRY.up_g_over_t_db_k - loss - DRY.implementation_loss_db - noise
@@ -129,7 +124,7 @@ def test_with_a_grid_traffic_crosses_the_constellation() -> None:
     assert np.sum(table.kind == ISL) == 4 * 1584
     way = _route(world, table, "dish", "gate")
     assert len(way) > 5
-    rows = [_row(world, table, a, b) for a, b in pairwise(way)]
+    rows = [row_of(world, table, a, b) for a, b in pairwise(way)]
     assert table.kind[rows].tolist() == [ACCESS, *[ISL] * (len(way) - 3), FEEDER]
     great_circle_m = 8.0e6
     assert great_circle_m < np.nansum(table.range_m[rows]) < 1.6 * great_circle_m
@@ -218,7 +213,7 @@ def test_a_link_that_is_down_stays_in_the_table_and_traffic_goes_around() -> Non
     assert _route(world, before, "north", "site") == ["north", sat, "gate", "site"]
     hidden.link_down.add((sat, "gate"))
     after = world.epoch(0.1)
-    row = _row(world, after, sat, "gate")
+    row = row_of(world, after, sat, "gate")
     assert not after.up[row]
     assert after.up.sum() == len(after) - 1
     assert _route(world, after, "north", "site") == ["north", sat, "other", "site"]
@@ -236,7 +231,7 @@ def test_hidden_delay_loss_rate_and_processing_change_their_link_alone() -> None
     )
     world = World(spec, hidden)
     table = world.epoch(0.0)
-    there, back = _row(world, table, "gate", "site"), _row(world, table, "site", "gate")
+    there, back = row_of(world, table, "gate", "site"), row_of(world, table, "site", "gate")
     assert table.delay_ns[there] - nominal.delay_ns[there] == 4_000_000
     assert table.loss[there] == 0.25
     assert table.rate_bps[back] == 0.5 * nominal.rate_bps[back]
@@ -252,7 +247,7 @@ def test_a_satellite_off_its_elements_changes_ranges() -> None:
     moved = plant.positions(10.0) - World(spec).positions(10.0)
     assert np.linalg.norm(moved[5]) == pytest.approx(20e3, rel=0.08)  # less the turn of the Earth
     assert np.all(moved[6:] == 0.0)
-    row = _row(plant, plant.epoch(10.0), "gate", "sat-1")
+    row = row_of(plant, plant.epoch(10.0), "gate", "sat-1")
     assert abs(plant.epoch(10.0).range_m[row] - World(spec).epoch(10.0).range_m[row]) > 100.0
 
 
@@ -263,12 +258,12 @@ def test_a_link_keeps_its_modcod_when_others_come_and_go() -> None:
     hidden = Adjustments(attenuation_db={"gate": 9.0})
     world = World(spec, hidden)
     slow = world.epoch(0.0)
-    row = _row(world, slow, "gate", "sat-1")
+    row = row_of(world, slow, "gate", "sat-1")
     hidden.attenuation_db = {"gate": 7.0}
     fresh = World(spec, Adjustments(attenuation_db={"gate": 7.0})).epoch(45.0)
     held = world.epoch(45.0)
     assert held.serving != slow.serving  # rows were made anew in between
-    again = _row(world, held, "gate", "sat-1")
+    again = row_of(world, held, "gate", "sat-1")
     assert held.snr_db[again] > slow.snr_db[row] + 1.0
     assert held.modcod[again] == slow.modcod[row] < fresh.modcod[again]
 

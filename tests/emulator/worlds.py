@@ -7,6 +7,7 @@ import gzip
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from emulator.spec import (
@@ -19,6 +20,8 @@ from emulator.spec import (
     RadioSpec,
     WorldSpec,
 )
+from emulator.table import LinkTable
+from emulator.world import World
 
 _DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 
@@ -67,6 +70,31 @@ def region_spec(**more: Any) -> WorldSpec:
         links=(FixedLink("gate", "site", delay_ms=0.6),),
         **more,
     )
+
+
+def row_of(world: World, table: LinkTable, a: str, b: str) -> int:
+    """The row of a directed link, of which there must be one."""
+    found = np.flatnonzero((table.src == world.place_index[a]) & (table.dst == world.place_index[b]))
+    assert len(found) == 1, (a, b)
+    return int(found[0])
+
+
+def differing(one: LinkTable, other: LinkTable) -> set[str]:
+    """Names of what differs between two link tables, to the last bit."""
+    return {
+        field.name
+        for field in dataclasses.fields(one)
+        if not _equal(getattr(one, field.name), getattr(other, field.name))
+    }
+
+
+def _equal(a: Any, b: Any) -> bool:
+    return np.array_equal(a, b, equal_nan=a.dtype.kind == "f") if isinstance(a, np.ndarray) else bool(a == b)
+
+
+def same_tables(one: LinkTable, other: LinkTable) -> bool:
+    """Whether two link tables are equal, to the last bit."""
+    return not differing(one, other)
 
 
 def verification_text() -> str:
