@@ -24,14 +24,14 @@ def nominal_of(places: Sequence[Place], profiles: Profiles, weather: Weather) ->
         [profiles.of_radio(place.radio) + 1 if place.radio else 0 for place in places], dtype=np.int32
     )
 
-    def towards(place: int, providers: Indices) -> Indices:
+    def towards(place: Indices, providers: Indices) -> Indices:
         """Profile down of each link [k]: a station has its own radio, satellites that of the terminal."""
         profile = np.full(len(providers), own[place], dtype=np.int32)
         stations = np.flatnonzero(providers < len(places))
         profile[stations] = own[providers[stations]]
         return profile
 
-    def snr_db(place: int, providers: Indices, range_m: Floats, elevation_deg: Floats) -> Floats:
+    def snr_db(place: Indices, providers: Indices, range_m: Floats, elevation_deg: Floats) -> Floats:
         profile = towards(place, providers)
         sky = np.ones(len(providers), dtype=np.bool_)
         stations = np.flatnonzero(providers < len(places))
@@ -49,7 +49,7 @@ def nominal_of(places: Sequence[Place], profiles: Profiles, weather: Weather) ->
         )
         return terms.snr_db
 
-    def rate_bps(place: int, providers: Indices, range_m: Floats, elevation_deg: Floats) -> Floats:
+    def rate_bps(place: Indices, providers: Indices, range_m: Floats, elevation_deg: Floats) -> Floats:
         profile = towards(place, providers)
         snr = snr_db(place, providers, range_m, elevation_deg)
         columns, modcods = profiles.columns, profiles.modcods

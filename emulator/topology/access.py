@@ -18,24 +18,26 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emulator.errors import WorldError
 from emulator.geometry import elevation_deg
+from emulator.geometry.visibility import gathered
 from emulator.orbits.ephemeris import Ephemeris
 from emulator.spec import AccessSpec, Place
 from emulator.topology.feeders import fed
-from emulator.topology.offers import FED, LASTING, LAYERS, Offers, Providers
+from emulator.topology.offers import LAYERS, Offers, Providers
 from emulator.topology.policies import (
+    ALWAYS,
     POLICIES,
     RADIO_POLICIES,
+    SHARED,
+    WITHIN_MARGIN,
     Nominal,
-    best_of,
-    expected_rate_bps,
-    good_enough,
+    settle,
+    undecided,
 )
 from emulator.topology.stations import Stations
 from emulator.topology.stay import HORIZON_S, seconds_in_sight
@@ -56,13 +58,6 @@ class Choice:
     at_s: float
     serving: dict[int, int]
     feeders: tuple[tuple[int, int], ...]
-
-
-class _Held(NamedTuple):
-    """What a place has been on, and since when."""
-
-    provider: int
-    since_s: float
 
 
 class Access:
@@ -93,7 +88,11 @@ class Access:
         self._first = len(places)
         self._hosting = [satellite + self._first for satellite in hosting]
         self._providers = Providers(places, ephemeris, relayed)
-        self._layers = [LAYERS.index(layer) for layer in spec.layers]
+        self._layers = np.array([LAYERS.index(layer) for layer in spec.layers], dtype=np.int8)
+        #: those who choose: terminals and, where satellites relay, gateways for themselves
+        choosing = self._terminals + (self._gateways if relayed else [])
+        self._choosing = np.array(choosing, dtype=np.int32)
+        self._least_deg = np.array([place.min_elevation_deg for place in places], dtype=np.float64)
         interval = spec.decision_interval_s
         # the last instant at or before the start
         self._first_s = -((second_of_day - spec.decision_offset_s) % interval)
@@ -101,8 +100,11 @@ class Access:
             self._first_s += interval
         self._count = 0
         self.choice = Choice(-math.inf, {}, ())
-        #: of terminals and, where satellites relay, of gateways for themselves
-        self._held: dict[int, _Held] = {}
+        #: what each of the places is on, -1 for none, and since when
+        self._held = np.full(len(places), -1, dtype=np.int32)
+        self._since_s = np.full(len(places), -math.inf)
+        self._capacity = np.full(len(places), np.iinfo(np.int32).max, dtype=np.int32)
+        self._capacity[self.stations.index] = self.stations.capacity
         #: terminals on every provider, by place index
         self._load = np.zeros(len(places) + len(ephemeris.all), dtype=np.int32)
 
@@ -112,7 +114,12 @@ class Access:
         return self._providers.stations
 
     def advance(self, t_s: float) -> bool:
-        """Take every decision due up to run time `t_s`; whether there was one."""
+        """Take every decision due up to run time `t_s`; whether there was one.
+
+        Raises `WorldError` for a time that is not finite.
+        """
+        if not math.isfinite(t_s):
+            raise WorldError(f"access: run time is {t_s} s, should be a finite number")
         due = math.floor((t_s - self._first_s + _TICK_S) / self._spec.decision_interval_s) + 1
         changed = False
         while self._count < due:
@@ -128,103 +135,86 @@ class Access:
             self.choice = Choice(at_s, {}, ())
             return
         offers = self._providers.look(at_s, at_s + self._spec.decision_interval_s)
-        # those who can stay where they are count there until they have chosen
-        self._load[:] = 0
-        for place in self._terminals:
-            provider = self._held_by(place)
-            if provider in offers[place].provider:
-                self._load[provider] += 1
-            else:
-                self._held.pop(place, None)
-        serving = {}
-        for place in self._terminals:
-            held = self._held_by(place)
-            if held >= 0:
-                self._load[held] -= 1
-            serving[place] = self._settle(place, at_s, self._not_full(offers[place], held))
-            if serving[place] >= 0:
-                self._load[serving[place]] += 1
-        own = []
-        if self._relayed:
-            own = [self._settle(gateway, at_s, offers[gateway]) for gateway in self._gateways]
-        used = {p for p in (*serving.values(), *own, *self._hosting) if p >= self._first}
+        keeps, margin = self._keeping()
+        settle(
+            offers.first,
+            self._choosing,
+            (offers.provider, offers.elevation_deg, offers.rank, offers.layer),
+            self._score(at_s, offers),
+            len(self._terminals),
+            self._layers,
+            at_s,
+            self._spec.min_dwell_s - _TICK_S,
+            keeps,
+            margin,
+            self._capacity,
+            self._load,
+            self._held,
+            self._since_s,
+        )
+        taken = self._held[self._choosing].tolist()
+        serving = dict(zip(self._terminals, taken, strict=False))
+        used = {p for p in (*taken, *self._hosting) if p >= self._first}
         self.choice = Choice(at_s, serving, self._feeders(at_s, sorted(used)))
 
-    def _settle(self, place: int, at_s: float, offers: Offers) -> int:
-        """Choose for one place and remember since when."""
-        provider = self._choose(place, at_s, offers)
-        if provider < 0:
-            self._held.pop(place, None)
-        elif provider != self._held_by(place):
-            self._held[place] = _Held(provider, at_s)
-        return provider
+    def _keeping(self) -> tuple[int, float]:
+        """When the present one is kept, as `settle` takes it."""
+        if self._spec.policy == "longest-visibility":
+            return ALWAYS, 0.0
+        if self._spec.policy == "load-aware":
+            return SHARED, 0.0
+        best_snr = self._spec.policy == "best-snr"
+        return WITHIN_MARGIN, self._spec.hysteresis_db if best_snr else self._spec.hysteresis_deg
 
-    def _choose(self, place: int, at_s: float, offers: Offers) -> int:
-        if len(offers.provider) == 0:
-            return -1
-        held = self._held.get(place)
-        if held is not None and at_s - held.since_s < self._spec.min_dwell_s - _TICK_S:
-            at = np.flatnonzero(offers.provider == held.provider)
-            if len(at) and offers.rank[at[0]] == LASTING:
-                return held.provider
-        offers = self._best_class(offers)
-        if len(offers.provider) == 0:
-            return -1
-        at = np.flatnonzero(offers.provider == (-1 if held is None else held.provider))
-        if self._spec.policy == "longest-visibility" and len(at):
-            return int(offers.provider[at[0]])  # nothing needs to be foreseen
-        score = self._score(place, at_s, offers)
-        best = best_of(score, offers)
-        if len(at) and good_enough(self._spec, float(score[at[0]]), float(score[best])):
-            best = at[0]
-        return int(offers.provider[best])
-
-    def _best_class(self, offers: Offers) -> Offers:
-        """The offers of the best rank, in the first layer asked for that has any fed, or has any at all."""
-        mine = np.ones(len(offers.rank), dtype=np.bool_)
-        if self._layers:
-            at_least = [offers.layer[offers.rank >= rank] for rank in (FED, 0)]
-            found = [layer for has in at_least for layer in self._layers if layer in has]
-            mine = offers.layer == (found[0] if found else -1)
-        return offers.where(mine & (offers.rank == offers.rank[mine].max(initial=-1)))
-
-    def _score(self, place: int, at_s: float, offers: Offers) -> Floats:
-        """What the policy makes the largest of, [k]; what is not a number is worth least."""
+    def _score(self, at_s: float, offers: Offers) -> Floats:
+        """What the policy makes the largest of, [k]: of "load-aware" before it is shared."""
         policy = self._spec.policy
         if policy == "highest-elevation":
             return offers.elevation_deg
         if policy == "longest-visibility":
-            return self._stay(place, at_s, offers)
+            return self._stay(at_s, offers)
         assert self._nominal is not None  # checked when the rules were read
-        asked = place, offers.provider, offers.range_m, offers.elevation_deg
-        if policy == "best-snr":
-            score = np.asarray(self._nominal.snr_db(*asked), dtype=np.float64)
-        else:
-            rate = np.asarray(self._nominal.rate_bps(*asked), dtype=np.float64)
-            score = expected_rate_bps(rate, self._load[offers.provider])
-        return np.where(np.isnan(score), -np.inf, score)
+        score = np.full(len(offers.provider), np.nan)
+        mine = slice(int(offers.first[len(self._choosing)]))
+        if len(offers.provider[mine]):
+            asked = (
+                offers.place[mine],
+                offers.provider[mine],
+                offers.range_m[mine],
+                offers.elevation_deg[mine],
+            )
+            figure = self._nominal.snr_db if policy == "best-snr" else self._nominal.rate_bps
+            score[mine] = figure(*asked)
+        return score
 
-    def _stay(self, place: int, at_s: float, offers: Offers) -> Floats:
-        """Seconds [k] that offers remain; a station remains for as long as is looked ahead."""
+    def _stay(self, at_s: float, offers: Offers) -> Floats:
+        """Seconds [k] that offers remain; a station remains for as long as is looked ahead.
+
+        Foreseen only for those who will have to choose: the others stay where they are.
+        """
         stay = np.full(len(offers.provider), HORIZON_S)
-        sky = offers.provider >= self._first
-        satellite = offers.provider[sky] - np.int32(self._first)
-        now = self._providers.now
-        stay[sky] = seconds_in_sight(
-            now.position[place],
-            now.axes[place, 2],
-            self._places[place].min_elevation_deg,
-            self._ephemeris.positions(at_s, satellite),
-            self._ephemeris.velocities(at_s, satellite),
+        asked = np.zeros(len(stay), dtype=np.bool_)
+        undecided(
+            offers.first,
+            self._choosing,
+            (offers.provider, offers.elevation_deg, offers.rank, offers.layer),
+            self._layers,
+            self._load,
+            self._held,
+            asked,
         )
+        at = np.flatnonzero(asked & (offers.provider >= self._first))
+        if len(at):
+            now, place = self._providers.now, offers.place[at]
+            satellite, row = gathered(offers.provider[at] - np.int32(self._first), len(self._ephemeris.all))
+            stay[at] = seconds_in_sight(
+                now.position[place],
+                now.axes[place, 2],
+                self._least_deg[place],
+                self._ephemeris.positions(at_s, satellite)[row],
+                self._ephemeris.velocities(at_s, satellite)[row],
+            )
         return stay
-
-    def _not_full(self, offers: Offers, held: int) -> Offers:
-        """Without stations that have as many terminals as they serve, the one held excepted."""
-        stations = self.stations
-        full = stations.index[self._load[stations.index] >= stations.capacity]
-        full = full[full != held]
-        return offers.where(~np.isin(offers.provider, full)) if len(full) else offers
 
     def _feeders(self, at_s: float, used: list[int]) -> tuple[tuple[int, int], ...]:
         """The pairs of gateways and satellites in use."""
@@ -239,10 +229,6 @@ class Access:
             followed = fed(high, self._load[providers], place.min_elevation_deg, place.max_links)
             pairs += [(gateway, int(providers[k])) for k in followed]
         return tuple(pairs)
-
-    def _held_by(self, place: int) -> int:
-        held = self._held.get(place)
-        return -1 if held is None else held.provider
 
 
 def _check(spec: AccessSpec, places: list[Place], nominal: Nominal | None) -> None:

@@ -32,36 +32,23 @@ LAYERS = ("station", "leo", "meo", "geo")
 LAYER_BOUNDS_KM = (2_000.0, 35_000.0)
 #: the rank of what is fed now, and of what is besides fed through the interval
 FED, LASTING = 2, 3
+#: pairs of terminals and stations looked at together
+_PAIRS_AT_A_TIME = 200_000
 
 
 class Offers(NamedTuple):
-    """What one place is offered; all [k], rising in `provider`."""
+    """What places are offered: those of the j-th that looks are rows `first[j]:first[j + 1]`.
 
+    The others are all [k]; of one place they rise in `provider`.
+    """
+
+    first: NDArray[np.int64]
+    place: Indices  # place index of who is offered it
     provider: Indices  # place index over all places: a station, or a satellite
     elevation_deg: Floats
     range_m: Floats
     rank: NDArray[np.int8]
     layer: NDArray[np.int8]  # index in `LAYERS`
-
-    def where(self, chosen: NDArray[np.bool_] | slice) -> Offers:
-        """Those of a mask [k] or of a slice."""
-        return Offers(
-            self.provider[chosen],
-            self.elevation_deg[chosen],
-            self.range_m[chosen],
-            self.rank[chosen],
-            self.layer[chosen],
-        )
-
-    def before(self, further: Offers) -> Offers:
-        """These, then further ones, whose providers come later."""
-        return Offers(
-            np.concatenate([self.provider, further.provider]),
-            np.concatenate([self.elevation_deg, further.elevation_deg]),
-            np.concatenate([self.range_m, further.range_m]),
-            np.concatenate([self.rank, further.rank]),
-            np.concatenate([self.layer, further.layer]),
-        )
 
 
 class Providers:
@@ -77,15 +64,16 @@ class Providers:
         self._ephemeris = ephemeris
         self._all_fed = relayed or not self._gateways
         self._first = np.int32(len(places))
-        self._watching = self._terminals + self._gateways
+        watching = self._terminals + self._gateways
+        self._watching = np.array(watching, dtype=np.int32)
         # what is offered follows from published elements: no shift is to be covered
-        self._visibility = Visibility(places, ephemeris, self._watching, max_shift_m=0.0)
+        self._visibility = Visibility(places, ephemeris, watching, max_shift_m=0.0)
         self._least_deg = np.array([place.min_elevation_deg for place in places], dtype=np.float64)
         self.stations = Stations(places)
         self.now, self._end = Motion(list(places)), Motion(list(places))
 
-    def look(self, at_s: float, end_s: float) -> dict[int, Offers]:
-        """What every terminal and gateway is offered from `at_s` to `end_s`, by place index.
+    def look(self, at_s: float, end_s: float) -> Offers:
+        """What every terminal, then every gateway is offered from `at_s` to `end_s`.
 
         Full stations are among it. Gateways are offered satellites only.
         """
@@ -93,20 +81,20 @@ class Providers:
         self._end.move_to(end_s)
         offers = self._satellites(at_s, end_s)
         if len(self.stations.index) and self._terminals:
-            self._add_stations(offers)
+            offers = self._with_stations(offers)
         return offers
 
-    def _satellites(self, at_s: float, end_s: float) -> dict[int, Offers]:
+    def _satellites(self, at_s: float, end_s: float) -> Offers:
         found = self._visibility.at(at_s)
         count = len(self._ephemeris.all)
         asked = found.row_place
-        owner = np.array(self._watching, dtype=np.intp)[asked]
-        lasts = np.zeros(len(owner), dtype=np.bool_)
-        if len(owner):
+        place = self._watching[asked]
+        lasts = np.zeros(len(place), dtype=np.bool_)
+        if len(place):
             different, row = gathered(found.satellite, count)
             later = self._ephemeris.positions(end_s, different)[row]
-            high = elevation_deg(self._end.position[owner], self._end.axes[owner, 2], later)
-            lasts = high >= self._least_deg[owner]
+            high = elevation_deg(self._end.position[place], self._end.axes[place, 2], later)
+            lasts = high >= self._least_deg[place]
         if self._all_fed:
             rank = np.where(lasts, LASTING, FED)
         else:
@@ -118,28 +106,42 @@ class Providers:
             rank[lasts & through[found.satellite]] = LASTING
         height = np.sqrt(np.einsum("ij,ij->i", found.position_m, found.position_m)) - WGS84_A_M
         layer = 1 + np.searchsorted(np.array(LAYER_BOUNDS_KM) * 1e3, height, side="right")
-        every = Offers(
+        return Offers(
+            found.first,
+            place,
             found.satellite + self._first,
             found.elevation_deg,
             found.slant_range_m,
             rank.astype(np.int8),
             layer.astype(np.int8),
         )
-        ends = zip(self._watching, found.first[:-1].tolist(), found.first[1:].tolist(), strict=True)
-        return {place: every.where(slice(begin, end)) for place, begin, end in ends}
 
-    def _add_stations(self, offers: dict[int, Offers]) -> None:
-        terminals = np.array(self._terminals, dtype=np.int32)
-        pairs = terminals[:, None], self.stations.index
-        reached, elevation, range_m = self.stations.reach(*pairs, self.now)
-        lasts, _, _ = self.stations.reach(*pairs, self._end)
-        for row, place in enumerate(self._terminals):
-            mine = np.flatnonzero(reached[row])
-            here = Offers(
-                self.stations.index[mine],
-                elevation[row, mine],
-                range_m[row, mine],
-                np.where(lasts[row, mine], LASTING, FED).astype(np.int8),
-                np.zeros(len(mine), dtype=np.int8),
-            )
-            offers[place] = here.before(offers[place])
+    def _with_stations(self, sky: Offers) -> Offers:
+        """These offers and those of the stations, which come first in each place's."""
+        terminals, stations = self._watching[: len(self._terminals)], self.stations.index
+        looker, place, provider, elevation, range_m = [], [], [], [], []
+        # so many at a time that the pairs take some megabytes
+        step = max(1, _PAIRS_AT_A_TIME // len(stations))
+        for begin in range(0, len(terminals), step):
+            some = terminals[begin : begin + step]
+            reached, high, far = self.stations.reach(some[:, None], stations, self.now)
+            row, column = np.nonzero(reached)
+            looker.append(row + begin)
+            place.append(some[row])
+            provider.append(stations[column])
+            elevation.append(high[row, column])
+            range_m.append(far[row, column])
+        who, which = np.concatenate(place), np.concatenate(provider)
+        rank = np.where(self.stations.reaches(who, which, self._end), LASTING, FED).astype(np.int8)
+        of_sky = np.repeat(np.arange(len(self._watching)), np.diff(sky.first))
+        looks = np.concatenate([*looker, of_sky])
+        order = np.argsort(looks, kind="stable")
+        return Offers(
+            np.searchsorted(looks[order], np.arange(len(self._watching) + 1)).astype(np.int64),
+            np.concatenate([who, sky.place])[order],
+            np.concatenate([which, sky.provider])[order],
+            np.concatenate([*elevation, sky.elevation_deg])[order],
+            np.concatenate([*range_m, sky.range_m])[order],
+            np.concatenate([rank, sky.rank])[order],
+            np.concatenate([np.zeros(len(who), dtype=np.int8), sky.layer])[order],
+        )

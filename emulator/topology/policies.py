@@ -1,20 +1,20 @@
 """What makes one offer better than another: the policies of access, without the chain of decisions.
 
-An offer is a satellite or a station that a terminal can use at an instant. Which offers there are, and
-which class of them counts at all, is settled before (`access`); here the members of one class are compared.
-Ties go to the higher one, then to the lower index, so that everybody finds the same.
+Which offers there are is settled before (`offers`). Here is which of them count at all, and which one of
+these is taken. Ties go to the higher one, then to the lower index, so that everybody finds the same.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from emulator.spec import AccessSpec
-from emulator.topology.offers import Offers
+from emulator.jit import kernel
+from emulator.topology.offers import FED, LASTING
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int32]
@@ -25,8 +25,11 @@ RADIO_POLICIES = ("best-snr", "load-aware")
 #: "load-aware": another must promise this many times the rate that the present one does
 LOAD_ADVANTAGE = 1.2
 
-#: (place index of the terminal, place indices [k] of who offers, range m [k], elevation deg [k]) -> [k]
-Figure = Callable[[int, Indices, Floats, Floats], Floats]
+#: when the present one is kept: others score more by a margin at most, always, or as in `LOAD_ADVANTAGE`
+WITHIN_MARGIN, ALWAYS, SHARED = 0, 1, 2
+
+#: (place indices of terminals [k], or one of all; of who offers [k]; range m [k]; elevation deg [k]) -> [k]
+Figure = Callable[[Any, Indices, Floats, Floats], Floats]
 
 
 @dataclass(frozen=True)
@@ -37,26 +40,140 @@ class Nominal:
     rate_bps: Figure
 
 
-def best_of(score: Floats, offers: Offers) -> int:
-    """Which offer has the largest score [k]; of equals the highest, of these the lowest index."""
-    top = np.flatnonzero(score == score.max())
-    if len(top) > 1:
-        high = offers.elevation_deg[top]
-        top = top[high == high.max()]
-    return int(top[0])
+@kernel
+def _is_full(provider, held, load, capacity):  # type: ignore[no-untyped-def]
+    """Whether a station has as many terminals as it serves; the one held is never full."""
+    return provider < capacity.shape[0] and provider != held and load[provider] >= capacity[provider]
 
 
-def expected_rate_bps(nominal: Floats, load: NDArray[np.int32]) -> Floats:
-    """What a newcomer would get of the nominal rate [k] beside `load` [k] terminals, in equal shares."""
-    return nominal / (load + 1.0)
+@kernel
+def _class(begin, end, provider, rank, layer, order, held, load, capacity):  # type: ignore[no-untyped-def]
+    """(layer, rank) of the offers that count, of rows `begin` to `end`; layer -1: any, rank -1: none does.
+
+    `order`: the layers asked for. The first counts in which something is fed, or else that offers anything.
+    """
+    best = -1
+    for k in range(begin, end):
+        if not _is_full(provider[k], held, load, capacity):
+            best = max(best, rank[k])
+    if order.shape[0] == 0:
+        return -1, best
+    seen, seen_rank = -1, -1
+    for wanted in order:
+        best = -1
+        for k in range(begin, end):
+            if layer[k] == wanted and not _is_full(provider[k], held, load, capacity):
+                best = max(best, rank[k])
+        if best >= FED:
+            return wanted, best
+        if seen_rank < 0 <= best:
+            seen, seen_rank = wanted, best
+    return seen, seen_rank
 
 
-def good_enough(spec: AccessSpec, held: float, best: float) -> bool:
-    """Whether an offer of score `held` is kept although another has the score `best`."""
-    if spec.policy == "longest-visibility":
-        return True  # kept for as long as it is in the same class
-    if spec.policy == "load-aware":
-        return best <= LOAD_ADVANTAGE * held
-    margin = spec.hysteresis_db if spec.policy == "best-snr" else spec.hysteresis_deg
-    # equal ones that are not numbers apart (both -inf) are as good as each other
-    return bool(best == held or best - held <= margin)
+@kernel
+def _choose(  # type: ignore[no-untyped-def]
+    begin, end, offers, score, order, held, dwells, load, capacity, keeps, margin
+):
+    """The provider that one place takes of its offers, -1 for none; see `settle`."""
+    provider, elevation, rank, layer = offers
+    if dwells:
+        for k in range(begin, end):
+            if provider[k] == held and rank[k] == LASTING:
+                return held
+    layer_wanted, rank_wanted = _class(begin, end, provider, rank, layer, order, held, load, capacity)
+    if rank_wanted < 0:
+        return -1
+    best, most, mine = -1, -np.inf, np.nan
+    for k in range(begin, end):
+        if rank[k] != rank_wanted or (layer_wanted >= 0 and layer[k] != layer_wanted):
+            continue
+        if _is_full(provider[k], held, load, capacity):
+            continue
+        # what a newcomer would get beside those that are there, in equal shares
+        value = score[k] / (load[provider[k]] + 1.0) if keeps == SHARED else score[k]
+        if np.isnan(value):
+            value = -np.inf
+        if provider[k] == held:
+            mine = value
+        if best < 0 or value > most or (value == most and elevation[k] > elevation[best]):
+            best, most = k, value
+    if keeps == ALWAYS:
+        stays = not np.isnan(mine)
+    elif keeps == SHARED:
+        stays = most <= LOAD_ADVANTAGE * mine
+    else:
+        # both may be infinite: equal ones are as good as each other
+        stays = most == mine or most - mine <= margin
+    return held if stays else provider[best]
+
+
+@kernel
+def settle(  # type: ignore[no-untyped-def]
+    first,
+    owner,
+    offers,
+    score,
+    terminals,
+    order,
+    at_s,
+    min_dwell_s,
+    keeps,
+    margin,
+    capacity,
+    load,
+    held,
+    since_s,
+):
+    """Choose for places one after the other, each knowing where the others are.
+
+    Offers of the j-th place, `owner[j]`, are rows `first[j]:first[j + 1]` of `offers`: provider, elevation,
+    rank and layer, [k] each, and of `score` [k], of which the largest is best. The first `terminals` of the
+    places count as load. `order`: layers asked for; `keeps`, `margin`: when the present one is kept;
+    `capacity` [places]: terminals that a place serves. Changed: `load` [places, satellites], `held` [places]
+    the provider taken, -1 for none, `since_s` [places].
+    """
+    load[:] = 0
+    provider = offers[0]
+    # those who can stay where they are count there until they have chosen
+    for j in range(owner.shape[0]):
+        there = False
+        for k in range(first[j], first[j + 1]):
+            there = there or provider[k] == held[owner[j]]
+        if not there:
+            held[owner[j]] = -1
+        elif j < terminals:
+            load[held[owner[j]]] += 1
+    for j in range(owner.shape[0]):
+        place = owner[j]
+        present = held[place]
+        if present >= 0 and j < terminals:
+            load[present] -= 1
+        chosen = _choose(
+            first[j], first[j + 1], offers, score, order, present,
+            present >= 0 and at_s - since_s[place] < min_dwell_s, load, capacity, keeps, margin,
+        )  # fmt: skip
+        if chosen >= 0 and j < terminals:
+            load[chosen] += 1
+        if chosen != present:
+            held[place] = chosen
+            since_s[place] = at_s
+
+
+@kernel
+def undecided(first, owner, offers, order, load, held, asked):  # type: ignore[no-untyped-def]
+    """Set `asked` [k] for the offers of places that are on none of those that count for them.
+
+    Arguments as in `settle`. Nothing is full here: who can stay among all can stay among fewer.
+    """
+    provider, _, rank, layer = offers
+    nothing = np.zeros(0, dtype=np.int32)
+    for j in range(owner.shape[0]):
+        present = held[owner[j]]
+        begin, end = first[j], first[j + 1]
+        layer_wanted, rank_wanted = _class(begin, end, provider, rank, layer, order, present, load, nothing)
+        open_ = True
+        for k in range(begin, end):
+            counts = rank[k] == rank_wanted and (layer_wanted < 0 or layer[k] == layer_wanted)
+            open_ = open_ and not (counts and provider[k] == present)
+        asked[begin:end] = open_

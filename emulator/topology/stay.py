@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from emulator.jit import kernel
 from emulator.units import EARTH_ROTATION_RAD_S, WGS84_A_M
@@ -57,12 +57,13 @@ def _stays(place, up, least, position, velocity, stay):  # type: ignore[no-untyp
     h = _STEP_S
     steps = int(HORIZON_S / _STEP_S)
     for i in range(position.shape[0]):
+        here, zenith, low = place[i], up[i], least[i]
         x, y, z = position[i, 0], position[i, 1], position[i, 2]
         # inertial axes that coincide with the Earth-fixed ones now
         u = velocity[i, 0] - EARTH_ROTATION_RAD_S * y
         v = velocity[i, 1] + EARTH_ROTATION_RAD_S * x
         w = velocity[i, 2]
-        above = _elevation(place, up, 0.0, x, y, z) - least
+        above = _elevation(here, zenith, 0.0, x, y, z) - low
         stay[i] = HORIZON_S if above >= 0.0 else 0.0
         if not above >= 0.0:
             continue
@@ -81,20 +82,22 @@ def _stays(place, up, least, position, velocity, stay):  # type: ignore[no-untyp
             u += h / 6.0 * (a1 + 2.0 * a2 + 2.0 * a3 + a4)
             v += h / 6.0 * (b1 + 2.0 * b2 + 2.0 * b3 + b4)
             w += h / 6.0 * (c1 + 2.0 * c2 + 2.0 * c3 + c4)
-            before, above = above, _elevation(place, up, (step + 1) * h, x, y, z) - least
+            before, above = above, _elevation(here, zenith, (step + 1) * h, x, y, z) - low
             if not above >= 0.0:
                 stay[i] = h * (step + before / (before - above))
                 break
 
 
 def seconds_in_sight(
-    place_m: Floats, up: Floats, min_elevation_deg: float, position_m: Floats, velocity_m_s: Floats
+    place_m: Floats, up: Floats, min_elevation_deg: ArrayLike, position_m: Floats, velocity_m_s: Floats
 ) -> Floats:
     """Seconds [n] until satellites set below an elevation, `HORIZON_S` when they do not before that.
 
-    `place_m` [3] and its zenith `up` [3]; `position_m`, `velocity_m_s` [n, 3] of the satellites; all
-    Earth-fixed. 0 for a satellite that is below now.
+    `place_m` [n, 3] or [3] and its zenith `up`; `min_elevation_deg` [n] or one; `position_m`,
+    `velocity_m_s` [n, 3] of the satellites; all Earth-fixed. 0 for a satellite that is below now.
     """
     stay = np.empty(len(position_m))
-    _stays(place_m, up, math.radians(min_elevation_deg), position_m, velocity_m_s, stay)
+    here, zenith = (np.ascontiguousarray(np.broadcast_to(v, position_m.shape)) for v in (place_m, up))
+    least = np.ascontiguousarray(np.broadcast_to(np.radians(min_elevation_deg), stay.shape))
+    _stays(here, zenith, least, position_m, velocity_m_s, stay)
     return stay
