@@ -10,6 +10,7 @@ Checked against SGP4 at the same instant: below 1 cm for every orbit of the veri
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -115,7 +116,7 @@ def velocities_of_some(c, seconds, shift_s, per_knot, cosine, sine, wanted, out)
 class Ephemeris:
     """Earth-fixed positions of satellites in run time, before, in and after the run and in any order.
 
-    `satellites`: sgp4 records; `clock` relates run time to UTC. A satellite that SGP4 gives up on has
+    `satellites`: sgp4 records; `clock` relates run time to UTC. Several threads may ask at the same time. A satellite that SGP4 gives up on has
     positions that are not numbers from half a minute before on. Raises `WorldError` for records that are not
     WGS-72.
     """
@@ -126,6 +127,8 @@ class Ephemeris:
         self._clock = clock
         self._positions: dict[int, NDArray[np.float64]] = {}
         self._intervals: dict[int, NDArray[np.float64]] = {}
+        #: held while what is kept changes, so that threads may ask at the same time
+        self._lock = threading.Lock()
         self.all = np.arange(len(satellites), dtype=np.int32)
         self._no_shift = np.zeros(len(satellites))
 
@@ -177,10 +180,11 @@ class Ephemeris:
     def prepare(self, t_s: float) -> None:
         """Compute at most one knot ahead of `t_s`, so that the work is spread over the epochs."""
         knot = math.floor(t_s / KNOT_S)
-        for ahead in range(1, 6):
-            if knot + ahead not in self._positions:
-                self._at_knot(knot + ahead)
-                return
+        with self._lock:
+            for ahead in range(1, 6):
+                if knot + ahead not in self._positions:
+                    self._at_knot(knot + ahead)
+                    return
 
     def speed_km_s(self, satellite: int) -> float:
         """Mean orbital speed of one satellite, from its mean motion and semi-major axis."""
@@ -237,12 +241,13 @@ class Ephemeris:
 
     def _interval(self, knot: int) -> NDArray[np.float64]:
         """[18, n] coefficients from `knot` to the next, TEME, m."""
-        found = self._intervals.pop(knot, None)
-        if found is None:
-            found = np.empty((_ROWS, len(self.all)))
-            fit_quintic(*(self._at_knot(knot + offset) for offset in range(-2, 4)), found)
-        _keep(self._intervals, knot, found, _KEPT_INTERVALS)
-        return found
+        with self._lock:
+            found = self._intervals.pop(knot, None)
+            if found is None:
+                found = np.empty((_ROWS, len(self.all)))
+                fit_quintic(*(self._at_knot(knot + offset) for offset in range(-2, 4)), found)
+            _keep(self._intervals, knot, found, _KEPT_INTERVALS)
+            return found
 
     def _at_knot(self, knot: int) -> NDArray[np.float64]:
         """[3, n] position at a knot, TEME, m."""

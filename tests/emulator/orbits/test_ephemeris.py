@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -164,6 +166,29 @@ def test_what_is_kept_of_a_long_run_is_bounded() -> None:
     finally:
         tracemalloc.stop()
     assert kept_bytes / len(ephemeris.all) * 42_000 < sixty_megabytes
+
+
+def test_threads_that_ask_for_one_instant_share_its_knots(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = RunClock("2025-10-01T12:00:00Z")
+    ephemeris = Ephemeris([record for _, record in generate(REGION, clock)], clock)
+    together = threading.Barrier(8)
+    propagated: list[float] = []
+    propagate = ephemeris._propagator.positions
+
+    def counted(julian_day: float, fraction: float) -> Any:
+        propagated.append(fraction)
+        return propagate(julian_day, fraction)
+
+    def ask(_: int) -> np.ndarray:
+        together.wait()
+        return ephemeris.positions(77.0)
+
+    monkeypatch.setattr(ephemeris._propagator, "positions", counted)
+    with ThreadPoolExecutor(together.parties) as pool:
+        first, *others = pool.map(ask, range(together.parties))
+    # six knots around the instant, each once
+    assert len(propagated) == len(set(propagated)) == 6
+    assert all(np.array_equal(first, other) for other in others)
 
 
 def test_a_satellite_that_sgp4_gives_up_on_has_no_position_and_the_others_have() -> None:
