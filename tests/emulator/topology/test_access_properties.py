@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections import Counter
 from functools import cache
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from emulator.errors import WorldError
 from emulator.geometry import elevation_deg
 from emulator.orbits.ephemeris import Ephemeris
 from emulator.orbits.frames import RunClock
@@ -135,3 +137,67 @@ def test_a_place_that_decides_later_does_not_change_what_those_before_it_choose_
     alone = [provider - len(places) for provider in few.choice.serving.values()]
     beside = [provider - len(more) for provider in many.choice.serving.values()]
     assert beside[: len(places)] == alone
+
+
+class _ComesDown:
+    """The ephemeris of which the satellites `gone` have no position from `at_s` on."""
+
+    def __init__(self, gone: list[int], at_s: float) -> None:
+        self._of, self._gone, self._at_s = _ephemeris(), gone, at_s
+        self.all = self._of.all
+
+    def positions(self, t_s: float, wanted: Any = None, shift_s: Any = None) -> np.ndarray:
+        return self._without(self._of.positions(t_s, wanted), t_s, wanted)
+
+    def velocities(self, t_s: float, wanted: Any = None) -> np.ndarray:
+        return self._without(self._of.velocities(t_s, wanted), t_s, wanted)
+
+    def _without(self, vectors: np.ndarray, t_s: float, wanted: Any) -> np.ndarray:
+        if t_s >= self._at_s:
+            vectors[np.isin(self.all if wanted is None else wanted, self._gone)] = np.nan
+        return vectors
+
+
+@pytest.mark.parametrize("relayed", [False, True])
+@pytest.mark.parametrize("policy", POLICIES)
+def test_a_satellite_that_comes_down_is_left_before_it_does(policy: str, relayed: bool) -> None:
+    places = [_place(1, "terminal", 5.0, 0, 0.0), _place(2, "gateway", 5.0, 0, 0.0)]
+    spec = AccessSpec(policy=policy, decision_interval_s=5.0, hysteresis_deg=90.0, min_dwell_s=100.0)
+    undisturbed = _chain(spec, places, relayed)
+    undisturbed.advance(40.0)
+    serving = undisturbed.choice.serving[0]
+    down = _ComesDown([serving - len(places)], 42.0)
+    access = Access(spec, places, [], down, CLOCK.second_of_day, relayed, NOMINAL)  # type: ignore[arg-type]
+    access.advance(39.0)
+    assert access.choice.serving[0] == serving
+    # the decision at 40 s sees that it does not last until 45 s
+    for t_s in (40.0, 45.0, 50.0):
+        access.advance(t_s)
+        assert access.choice.serving[0] not in (serving, -1)
+        assert all(satellite != serving for _, satellite in access.choice.feeders) or t_s < 42.0
+
+
+@pytest.mark.parametrize("relayed", [False, True])
+def test_gateways_without_terminals_feed_satellites_that_carry_places_and_their_own(relayed: bool) -> None:
+    places = [_place(1, "gateway", 5.0, 0, 0.0)]
+    motion = Motion(places)
+    high = elevation_deg(motion.position[0], motion.axes[0, 2], _ephemeris().positions(0.0))
+    hosting = int(np.argsort(-high)[2])
+    access = Access(AccessSpec(), places, [hosting], _ephemeris(), CLOCK.second_of_day, relayed, NOMINAL)
+    access.advance(0.0)
+    own = {int(np.argmax(high))} if relayed else set()
+    assert {satellite - 1 for _, satellite in access.choice.feeders} == own | {hosting}
+    assert access.choice.serving == {}
+
+
+def test_terminals_without_gateways_are_served_as_if_every_satellite_were_fed() -> None:
+    alone = _chain(AccessSpec(), [_place(1, "terminal", 5.0, 0, 0.0)], relayed=False)
+    alone.advance(0.0)
+    assert alone.choice.serving[0] > 0
+    assert alone.choice.feeders == ()
+
+
+@pytest.mark.parametrize("t_s", [math.nan, math.inf])
+def test_a_time_that_is_none_is_refused(t_s: float) -> None:
+    with pytest.raises(WorldError, match=f"run time is {t_s} s, should be a finite number"):
+        _chain(AccessSpec(), [_place(1, "terminal", 5.0, 0, 0.0)], relayed=True).advance(t_s)
