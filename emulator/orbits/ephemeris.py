@@ -116,9 +116,9 @@ def velocities_of_some(c, seconds, shift_s, per_knot, cosine, sine, wanted, out)
 class Ephemeris:
     """Earth-fixed positions of satellites in run time, before, in and after the run and in any order.
 
-    `satellites`: sgp4 records; `clock` relates run time to UTC. Several threads may ask at the same time. A satellite that SGP4 gives up on has
-    positions that are not numbers from half a minute before on. Raises `WorldError` for records that are not
-    WGS-72.
+    `satellites`: sgp4 records; `clock` relates run time to UTC. Several threads may ask at the same time. A
+    satellite that SGP4 gives up on has positions that are not numbers from half a minute before on. Raises
+    `WorldError` for records that are not WGS-72.
     """
 
     def __init__(self, satellites: Sequence[Any], clock: RunClock) -> None:
@@ -192,11 +192,15 @@ class Ephemeris:
         return float(record.no_kozai / 60.0 * record.a * record.radiusearthkm)
 
     def exact(self, satellite: int, t_s: NDArray[np.float64]) -> NDArray[np.float64]:
-        """SGP4 itself, of the sgp4 package: ECEF positions [len(t_s), 3] in m of one satellite."""
+        """SGP4 itself, of the sgp4 package: ECEF positions [t, 3] in m of one satellite at run times [t].
+
+        What `positions` is checked against; not numbers where SGP4 gives a code.
+        """
         day, _ = self._clock.julian(0.0)
         fractions = np.array([self._clock.julian(float(t))[1] for t in t_s])
-        _, position, _ = self._satellites[satellite].sgp4_array(np.full(len(t_s), day), fractions)
-        return _turned(np.asarray(position) * 1e3, np.asarray(self._clock.sidereal_rad(t_s)))
+        code, position, _ = self._satellites[satellite].sgp4_array(np.full(len(t_s), day), fractions)
+        position = np.where(code[:, None] == 0, position * 1e3, np.nan)
+        return _turned(position, np.asarray(self._clock.sidereal_rad(t_s)))
 
     def _write_positions(
         self,

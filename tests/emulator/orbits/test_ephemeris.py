@@ -206,6 +206,7 @@ def test_a_satellite_that_sgp4_gives_up_on_has_no_position_and_the_others_have()
     assert sinking.sgp4(*clock.julian(late_s))[0] != 0
     found = ephemeris.positions(late_s)
     assert np.isnan(found[0]).all()
+    assert np.isnan(ephemeris.exact(0, np.array([late_s]))).all()
     assert np.isfinite(found[1]).all()
     assert np.isfinite(ephemeris.positions(0.0)).all()
 
