@@ -2,9 +2,10 @@
 
 Decisions are taken at instants on a grid of UTC seconds and hold until the next. They follow from
 published elements, published radio figures and the access rules alone, evaluated at the instant itself:
-whoever knows these, and at whatever times they ask, finds the same. Links that break in between are left
-out when they set; nothing is replaced before the next instant. What makes one offer better than another is
-in `policies`, what is offered in `offers`.
+whoever knows these, and at whatever times they ask, finds the same. What a place is on already counts in
+what it takes next, so none of the decisions between two times asked for is left out, however far apart
+these are. Links that break in between are left out when they set; nothing is replaced before the next
+instant. What makes one offer better than another is in `policies`, what is offered in `offers`.
 
 Terminals decide in the order of the spec's places, each knowing where those before it have gone and where
 those after it have been. Elevation rises and then falls during a pass, so a satellite that is high enough
