@@ -18,8 +18,8 @@ from testbed.scenario.node_tables import EdgeNode, Node, SensorNode
 NAMES = [name for name, _, _ in shipped()]
 
 
-def test_three_scenarios_are_shipped_and_say_what_they_are() -> None:
-    assert [name for name, _, _ in shipped()] == ["iot-direct", "laptop", "starlink"]
+def test_four_scenarios_are_shipped_and_say_what_they_are() -> None:
+    assert [name for name, _, _ in shipped()] == ["iot-direct", "laptop", "multilayer", "starlink"]
     assert all(len(about) > 20 for _, about, _ in shipped())
 
 
@@ -75,6 +75,21 @@ def test_the_starlink_run_decides_on_the_grid_of_real_terminals() -> None:
     assert (spec.access.decision_interval_s, spec.access.decision_offset_s) == (15, 12)
     (shell,) = spec.constellation.shells
     assert (shell.satellites, shell.planes, shell.altitude_km, shell.inclination_deg) == (1584, 72, 550, 53)
+
+
+def test_the_multilayer_run_has_every_layer_and_places_that_move() -> None:
+    scenario = load("multilayer")
+    spec = scenario.world_spec()
+    assert {place.kind for place in spec.places} == {"ground", "ship", "aerial", "satellite"}
+    assert {place.access for place in spec.places} == {"terminal", "gateway", "station", "none"}
+    assert {place.id for place in spec.places if place.waypoints} == {"drone", "ship", "airliner"}
+    c = spec.constellation
+    assert (c.isl, c.interlayer, len(c.shells), len(c.geostationary)) == ("plus-grid", "nearest", 2, 2)
+    sharing = [radio for radio in spec.radios if radio.interference]
+    assert {radio.up_frequency_ghz for radio in sharing} == {1.995}
+    assert {radio.modcods for radio in sharing} == {"nr"}
+    assert any(radio.environment == "urban" for radio in spec.radios)
+    assert scenario.document.weather.rain == "p1853"
 
 
 def test_every_value_of_the_laptop_file_is_explained_where_it_first_appears() -> None:
