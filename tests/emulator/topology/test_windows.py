@@ -165,6 +165,18 @@ def test_a_short_pass_is_found_at_either_end_of_the_interval(before_s: float) ->
         assert not (found["begun_before"] | found["ends_after"]).any()
 
 
+def test_passes_straight_overhead_are_found_though_shorter_than_the_distance_of_knots() -> None:
+    crowd = _records(CircularShell(340.0, 53.0, 120, 12, 1), CircularShell(1200.0, 87.9, 60, 6, 1))
+    overhead_deg = 75.0
+    wide = contact_windows(crowd, CLOCK, [MUNICH, FLIGHT], 0.0, 43_200.0, min_elevation_deg=20.0)
+    high = wide[wide["max_elevation_deg"] > overhead_deg]
+    assert len(high) > 50
+    found = contact_windows(crowd, CLOCK, [MUNICH, FLIGHT], 0.0, 43_200.0, min_elevation_deg=overhead_deg)
+    assert np.median(found["end_s"] - found["start_s"]) < 60.0
+    for name in ("place", "satellite"):
+        assert np.array_equal(np.sort(found[name]), np.sort(high[name]))
+
+
 def test_a_pass_is_at_the_same_time_whenever_the_interval_began() -> None:
     """Sidereal time is followed over months, its precession included."""
     last_day = contact_windows(MIXED[:12], CLOCK, [MUNICH], 299.0 * 86_400.0, 300.0 * 86_400.0)
