@@ -36,7 +36,7 @@ def parse_utc(text: str) -> datetime:
 
 
 class RunClock:
-    """Run time to Julian dates and sidereal time.
+    """Run time to Julian dates and sidereal time. A leap second in a run is not counted.
 
     `start_utc`: ISO 8601; `t_s` everywhere: seconds after it. UT1 - UTC is looked up once for the
     start: it changes by about a millisecond a day, half a metre at the equator.

@@ -2,7 +2,8 @@
 
 The kernels are in `sgp4_kernel` (near Earth) and `sdp4` (deep space); here elements are sorted into their
 layout and codes get their text. Constants are WGS-72, as element sets assume; results are those of the sgp4
-package in its improved mode to within rounding. No frame but TEME, and no interpolation.
+package in its improved mode to within rounding, which deep space magnifies to metres and more where an
+inclination is nearly 180 degrees or an eccentricity above 0.95. No frame but TEME, and no interpolation.
 """
 
 from __future__ import annotations
