@@ -26,7 +26,7 @@ _SIDES = (
     (1.1, 0.0, "left"), (-1.1, 0.0, "right"), (0.0, 0.95, "center"), (0.0, -0.95, "center"),
     (0.8, 0.8, "left"), (0.8, -0.8, "left"), (-0.8, 0.8, "right"), (-0.8, -0.8, "right"),
 )  # fmt: skip
-_MARKERS = {"ground": "o", "aerial": "^", "satellite": "D"}
+_MARKERS = {"ground": "o", "ship": "s", "aerial": "^"}
 
 
 @dataclass
@@ -36,6 +36,8 @@ class Positions:
     places: dict[str, tuple[float, float, str]] = field(default_factory=dict)
     satellites: dict[str, tuple[float, float]] = field(default_factory=dict)
     tracks: dict[str, Array] = field(default_factory=dict)  # n x 2
+    #: of places that move
+    paths: dict[str, Array] = field(default_factory=dict)  # n x 2
     background: list[tuple[float, float]] = field(default_factory=list)
 
 
@@ -49,12 +51,27 @@ def positions(data: RunData) -> Positions:
         if place.get("kind") != "satellite":
             where = float(place.get("latitude_deg", 0.0)), float(place.get("longitude_deg", 0.0))
             found.places[place["id"]] = (*where, place.get("kind", "ground"))
+            if place.get("waypoints"):
+                found.paths[place["id"]] = _path(place["waypoints"], data.shown_s)
+                latitude, longitude = found.paths[place["id"]][_TRACK_POINTS // 2]
+                found.places[place["id"]] = float(latitude), float(longitude), place.get("kind", "ground")
     try:
         _satellites(data, given, found)
     except Exception as error:
         # Only a drawing hangs on this, and a world of another version may fail in any way.
         data.problems.append(f"the map shows no satellites: {type(error).__name__}: {error}")
     return found
+
+
+def _path(waypoints: list[dict[str, float]], shown_s: float) -> Array:
+    """Latitude and longitude of a moving place at `_TRACK_POINTS` instants of the run [n, 2]."""
+    at_s = [point["at_s"] for point in waypoints]
+    instants = np.linspace(0.0, shown_s, _TRACK_POINTS)
+    longitude = np.unwrap([point["longitude_deg"] for point in waypoints], period=360.0)
+    columns = ([point["latitude_deg"] for point in waypoints], longitude)
+    path = np.stack([np.interp(instants, at_s, column) for column in columns], axis=1)
+    path[:, 1] = (path[:, 1] + 180.0) % 360.0 - 180.0
+    return path
 
 
 def _satellites(data: RunData, given: dict[str, Any], found: Positions) -> None:
@@ -101,6 +118,8 @@ def world_map(data: RunData) -> str:
         _track(axes, track)
         latitude, longitude = found.satellites[name]
         axes.plot(longitude, latitude, "D", color=style.PAPER, mec=style.INK, ms=6.5, mew=1.3, zorder=5)
+    for path in found.paths.values():
+        _track(axes, path)
     kinds = _draw_links(axes, data, found)
     for latitude, longitude, kind in found.places.values():
         axes.plot(
