@@ -165,7 +165,7 @@ class Access:
         if self._spec.policy == "load-aware":
             return SHARED, 0.0
         best_snr = self._spec.policy == "best-snr"
-        return WITHIN_MARGIN, self._spec.hysteresis_db if best_snr else self._spec.hysteresis_deg
+        return WITHIN_MARGIN, float(self._spec.hysteresis_db if best_snr else self._spec.hysteresis_deg)
 
     def _score(self, at_s: float, offers: Offers) -> Floats:
         """What the policy makes the largest of, [k]: of "load-aware" before it is shared."""

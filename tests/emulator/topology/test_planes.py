@@ -20,7 +20,7 @@ from emulator.orbits.frames import RunClock
 from emulator.orbits.shells import generate
 from emulator.spec import CircularShell, ConstellationSpec
 from emulator.topology.isl import Isl, plus_grid
-from emulator.topology.planes import Orbits, grid_of, longest_m, orbits_at, planes_of, shells_of
+from emulator.topology.planes import SHELL_CORE, Orbits, grid_of, longest_m, orbits_at, planes_of, shells_of
 from tests.emulator.worlds import shared
 
 CLOCK = RunClock("2025-10-01T12:00:00Z")
@@ -106,6 +106,22 @@ def test_shells_at_like_heights_are_told_apart_by_inclination() -> None:
     shells = (CircularShell(547.0, 53.05, 60, 6, name="a"), CircularShell(547.0, 53.2, 60, 6, name="b"))
     records = [record for _, record in generate(ConstellationSpec(shells=shells), CLOCK)]
     assert [len(shell) for shell in shells_of(records)] == [60, 60]
+
+
+def test_a_few_satellites_side_by_side_are_no_shell() -> None:
+    for count, shells in ((SHELL_CORE, 0), (SHELL_CORE + 1, 1)):
+        together = ConstellationSpec(shells=(CircularShell(547.0, 53.0, count, 1),))
+        assert len(shells_of([record for _, record in generate(together, CLOCK)])) == shells
+
+
+@pytest.mark.parametrize(("height_km", "linked"), [(550.0, True), (400.0, False)])
+def test_no_link_passes_through_the_air_however_long_links_may_be(height_km: float, linked: bool) -> None:
+    # ten in a plane: 4,280 and 4,190 km apart, where rays of 5,016 and 4,116 km graze the air
+    shell = ConstellationSpec(shells=(CircularShell(height_km, 53.0, 20, 2),))
+    records = [record for _, record in generate(shell, CLOCK)]
+    pairs = grid_of(records, orbits_at(records, CLOCK.julian(0.0)), 5e6)
+    along = {(a, b) for a, b in _set(pairs) if a // 10 == b // 10}
+    assert len(along) == (20 if linked else 0)
 
 
 def test_a_plane_at_the_zero_of_the_node_is_one_plane() -> None:
