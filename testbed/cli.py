@@ -6,6 +6,7 @@ stays light. Exit status: 0 all verdicts hold, 1 one failed, 2 bad input, 3 the 
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
@@ -33,13 +34,47 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+
+def _writable(option: str, path: Path | None, folder: bool = False) -> Path | None:
+    """Refuse a file or folder that cannot be written before the work is done, not after it.
+
+    Whatever is made to try it is removed again.
+    """
+    if path is None:
+        return None
+    tried = path / f".testbed-{os.getpid()}" if folder else path
+    missing = list(itertools.takewhile(lambda one: not one.exists(), tried.parents))
+    new = not tried.exists()
+    try:
+        tried.parent.mkdir(parents=True, exist_ok=True)
+        tried.open("ab").close()
+        if new:
+            tried.unlink()
+    except OSError as error:
+        reason = "there is a file of that name" if isinstance(error, FileExistsError) else error.strerror
+        raise BadInput(f"{option} {path}: cannot be written ({reason})") from None
+    finally:
+        for made in missing:
+            with contextlib.suppress(OSError):
+                made.rmdir()
+    return path
+
+
+def _writable_file(parameter: typer.CallbackParam, path: Path | None) -> Path | None:
+    return _writable(parameter.opts[0], path)
+
+
+def _writable_folder(parameter: typer.CallbackParam, path: Path | None) -> Path | None:
+    return _writable(parameter.opts[0], path, folder=True)
+
+
 JsonFile = Annotated[
     Path | None,
     typer.Option(
         "--json",
         metavar="FILE",
         help="Also write what is printed, as JSON.",
-        callback=lambda path: _writable(path),
+        callback=_writable_file,
     ),
 ]
 Sets = Annotated[
@@ -71,20 +106,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if status == 130:  # typer makes of Ctrl-C an exit of its own
         _complain("interrupted", status)
     sys.exit(status if isinstance(status, int) else 0)
-
-
-def _writable(path: Path | None) -> Path | None:
-    """Refuse a file for --json that cannot be written before the work is done, not after it."""
-    if path is not None:
-        new = not path.exists()
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.open("ab").close()
-            if new:
-                path.unlink()
-        except OSError as error:
-            raise BadInput(f"--json {path}: cannot be written ({error.strerror})") from None
-    return path
 
 
 def _complain(text: object, status: int) -> int:
@@ -158,8 +179,8 @@ def validate(
         list[Path] | None, typer.Argument(metavar="MEASURED...", help="Files of measurements.")
     ] = None,
     model: Annotated[
-        str, typer.Option(metavar="NAME", help="Which comparison; without one they are listed.")
-    ] = "",
+        list[str] | None, typer.Option(metavar="NAME", help="Which comparison; without one they are listed.")
+    ] = None,
     sets: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a parameter of it.")
     ] = None,
@@ -173,7 +194,12 @@ def validate(
         list[Path] | None, typer.Option(metavar="MEASURED", help="Measurements to calibrate the model on.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Where figure, page and JSON are written.")
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Where figure, page and JSON are written.",
+            callback=_writable_folder,
+        ),
     ] = None,
     json_file: JsonFile = None,
 ) -> None:
@@ -187,7 +213,9 @@ def validate(
         for name, about in validation.models().items():
             print(f"{name:<20}{about}")
         raise BadInput("validate: --model is missing, give one of those above")
-    result = validation.validate(measured or [], model, sets or (), site, elements, calibrate or ())
+    if len(model) > 1:
+        raise BadInput(f"--model is given {len(model)} times ({', '.join(model)}), give one")
+    result = validation.validate(measured or [], model[0], sets or (), site, elements, calibrate or ())
     validation.show(result)
     if out is not None:
         print("\n".join(str(path) for path in validation.write(result, out)))
@@ -252,18 +280,29 @@ def doctor(json_file: JsonFile = None) -> None:
 
 @app.command()
 def bench(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Which one; `all` for each there is.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="Which one, or `all`; without one they are listed.")
+    ] = "",
     elements: Annotated[
         Path | None, typer.Option(metavar="PATH", help="epoch: measure with this TLE or OMM file too.")
     ] = None,
     plot: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="epoch: draw how cost grows, as PNG.")
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="epoch: draw how cost grows, as PNG.",
+            callback=_writable_file,
+        ),
     ] = None,
     json_file: JsonFile = None,
 ) -> None:
     """Measure this machine: figures beside the limits they should keep."""
-    from testbed.bench import run_bench
+    from testbed.bench import known, run_bench
 
+    if not name:
+        for each, about in known().items():
+            print(f"{each:<12}{about}")
+        raise BadInput("bench: NAME is missing, give one of those above, or all")
     content, holds = run_bench(name, elements=elements, plot=plot)
     _write_json(json_file, content)
     raise typer.Exit(0 if holds else 1)

@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from testbed.bench import known
 from testbed.scenario import json_schema
 
-DESIGNED = {"run", "report", "replay", "bench", "export", "influx", "node", "bridge", "dashboards"} | {
+DESIGNED = {
+    "run", "report", "replay", "validate", "bench", "export", "influx", "node", "bridge", "dashboards",
     "doctor", "schema", "scenarios",
 }  # fmt: skip
 
@@ -46,6 +48,13 @@ def test_every_command_has_a_name_of_the_contract() -> None:
         (["influx", "sync", "/no/such/run"], "/no/such/run: there is no such run folder"),
         (["influx", "setup", "--url", "here"], "is 'here', but must be an address"),
         (["bench", "nothing"], "bench nothing: no such benchmark"),
+        (["bench"], "bench: NAME is missing, give one of those above, or all"),
+        (["bench", "../store"], "bench ../store: no such benchmark; there are "),
+        (["bench", "orbits", "--plot", "x.png"], "bench orbits: there is no option --plot for it"),
+        (["bench", "epoch", "--plot", "/proc/none.png"], "--plot /proc/none.png: cannot be written"),
+        (["bench", "epoch", "--plot", "/"], "--plot /: cannot be written (Is a directory)"),
+        (["bench", "epoch", "--elements", "/no/such"], "--elements /no/such: cannot be read"),
+        (["bench", "all", "--elements", __file__], f"--elements {__file__}: line 3: expected line 1"),
         (["bridge", "--connect", "tcp://127.0.0.1:1"], "name at least one port"),
         (["bridge", "a", "b", "--id", "x", "--connect", "tcp://127.0.0.1:1"], "once for each of 2 ports"),
         (["bridge", "a", "--connect", "tcp://127.0.0.1:99999"], "must be an endpoint such as"),
@@ -139,8 +148,14 @@ def test_scenarios_are_listed_with_what_they_are_about(tmp_path: Path) -> None:
     result = _testbed("scenarios", "--json", str(tmp_path / "list.json"))
     assert result.returncode == 0
     content = json.loads((tmp_path / "list.json").read_text())
-    assert [entry["name"] for entry in content] == ["iot-direct", "laptop", "starlink"]
+    assert {"iot-direct", "laptop", "starlink"} <= {entry["name"] for entry in content}
     assert all(entry["about"] in result.stdout for entry in content)
+
+
+def test_benchmarks_are_listed_with_what_they_are_about() -> None:
+    listed = _testbed("bench").stdout
+    assert set(known()) <= {line.split()[0] for line in listed.splitlines()}
+    assert all(about in listed for about in known().values())
 
 
 def test_the_doctor_names_what_is_missing_and_how_to_get_it(tmp_path: Path) -> None:

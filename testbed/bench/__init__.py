@@ -7,11 +7,13 @@ more is better.
 
 from __future__ import annotations
 
+import ast
 import importlib
 import inspect
 import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from testbed.errors import BadInput
@@ -45,9 +47,13 @@ class Figures:
         }
 
 
-def known() -> list[str]:
-    """Names of the benchmarks there are."""
-    return sorted(module.name for module in pkgutil.iter_modules(__path__) if module.name[0] != "_")
+def known() -> dict[str, str]:
+    """Name of each benchmark there is, and its first line; no module is imported."""
+    found = {}
+    for name in sorted(module.name for module in pkgutil.iter_modules(__path__) if module.name[0] != "_"):
+        text = (Path(__file__).parent / f"{name}.py").read_text(encoding="utf-8")
+        found[name] = (ast.get_docstring(ast.parse(text)) or "").split("\n", 1)[0]
+    return found
 
 
 def run_bench(name: str, **options: Any) -> tuple[Any, bool]:
@@ -56,10 +62,10 @@ def run_bench(name: str, **options: Any) -> tuple[Any, bool]:
     `options` that are not None go to the benchmarks that take them. Raises `BadInput` for one that
     nobody takes.
     """
-    names = known() if name == "all" else [name]
+    names = list(known()) if name == "all" else [name]
     unknown = [wanted for wanted in names if wanted not in known()]
     if unknown:
-        raise BadInput(f"bench {unknown[0]}: no such benchmark; there are {', '.join(known()) or 'none'}")
+        raise BadInput(f"bench {unknown[0]}: no such benchmark; there are {', '.join(known())} and all")
     given = {key: value for key, value in options.items() if value is not None}
     runs = [importlib.import_module(f"{__name__}.{wanted}").run for wanted in names]
     taken = [given.keys() & inspect.signature(one).parameters.keys() for one in runs]

@@ -19,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emulator.spec import Place
-from testbed.errors import BadInput
 from testbed.measured.comparison import Comparison, Table
 from testbed.measured.microwave_links import STEP_S, Fades, Link, read
+from testbed.measured.ranges import require
 
 Floats = NDArray[np.float64]
 
@@ -65,10 +65,8 @@ class _Statistics:
 
 def compare(files: Sequence[Path], parameters: Parameters) -> Comparison:
     """Fade durations, slopes and two-frequency ratios beside the models'. Raises `BadInput`, `WorldError`."""
-    for name, low, high in (("wet_threshold_db", 0.05, 10.0), ("years", 0.1, 100.0)):
-        value = getattr(parameters, name)
-        if not low <= value <= high:
-            raise BadInput(f"{name} is {value:g}, it must be from {low:g} to {high:g}")
+    allowed = {"wet_threshold_db": (0.05, 10.0), "years": (0.1, 100.0), "seed": (0, 2**63 - 1)}
+    require("fade-statistics", parameters, allowed)
     fades = read(files, parameters.wet_threshold_db)
     # one channel a link: the two fade alike, and would count everything twice
     recorded = [

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from emulator.spec import Place
 from testbed.errors import BadInput
 from testbed.measured.comparison import Comparison, Table
+from testbed.measured.ranges import SITE, require
 from testbed.measured.readers import read_table
 from testbed.report.verdicts import Verdict
 
@@ -98,7 +99,7 @@ def compare(files: Sequence[Path], parameters: Parameters) -> Comparison:
             at = np.array([percent])
             measured = float(record.exceeded_db(at)[0])
             values = {model: float(curve(at)[0]) for model, curve in predicted.items()}
-            error = values[parameters.model] / measured - 1.0
+            error = values[parameters.model] / measured - 1.0 if measured > 0.0 else math.nan
             figures[f"error_at_{percent:g}_percent_of_time_{name}_percent"] = 100.0 * error
             verdicts.append(_verdict(record, percent, measured, values[parameters.model]))
             rows.append((record.frequency_ghz, percent, measured, *(values[model] for model in predicted)))
@@ -130,7 +131,10 @@ def compare(files: Sequence[Path], parameters: Parameters) -> Comparison:
 def read(path: Path, frequency_ghz: float = 0.0) -> Measured:
     """A record from a CSV file with the columns attenuation_db and exceeded_percent. Raises `BadInput`."""
     table = read_table(path)
-    level, percent = table.numbers("attenuation_db"), table.numbers("exceeded_percent")
+    level, percent = (
+        table.numbers("attenuation_db", low=-100.0, high=500.0),
+        table.numbers("exceeded_percent"),
+    )
     # sums of shares end a rounding beside 0
     allowed = (percent >= -_ROUNDING) & (percent <= 100.0 + _ROUNDING)
     if not allowed.all():
@@ -160,15 +164,13 @@ def _frequency_of(path: Path) -> float:
 
 def _check(parameters: Parameters) -> None:
     if parameters.model not in MODELS:
-        raise BadInput(f"model is {parameters.model!r}, allowed: {', '.join(MODELS)}")
-    if not 5.0 <= parameters.elevation_deg <= 90.0:
-        raise BadInput(f"elevation_deg is {parameters.elevation_deg:g}, it must be from 5 to 90")
-    if not 1.0 <= parameters.years <= 1000.0:
-        raise BadInput(f"years is {parameters.years:g}, it must be from 1 to 1000")
-    if not 0.0 <= parameters.frequency_ghz < math.inf:
-        raise BadInput(
-            f"frequency_ghz is {parameters.frequency_ghz:g}, it must be more than 0 (0: by the file)"
-        )
+        raise BadInput(f"rain-exceedance: model is {parameters.model!r}, allowed: {', '.join(MODELS)}")
+    allowed = {
+        **SITE, "elevation_deg": (5.0, 90.0), "frequency_ghz": (0.0, 1000.0),
+        "polarization_deg": (-180.0, 180.0), "antenna_diameter_m": (0.0, 100.0), "years": (1.0, 1000.0),
+        "seed": (0, 2**63 - 1),
+    }  # fmt: skip
+    require("rain-exceedance", parameters, allowed)
 
 
 def _predictions(record: Measured, parameters: Parameters) -> dict[str, Callable[[Floats], Floats]]:
@@ -195,7 +197,8 @@ def _predictions(record: Measured, parameters: Parameters) -> dict[str, Callable
         series.series_db("site", 0.0, _STEP_S, count, parameters.elevation_deg, record.frequency_ghz)
     )
     levels = record.exceeded_db(_RANGE_PERCENT)
-    constant = float(np.exp(np.nanmean(np.log(levels))))
+    levels = levels[levels > 0.0]
+    constant = float(np.exp(np.mean(np.log(levels)))) if len(levels) else math.nan
     made: dict[str, Callable[[Floats], Floats]] = {
         "p618-14": lambda percent: standard(percent, 14).excess_db,
         "p618-13": lambda percent: standard(percent, 13).excess_db,
@@ -208,8 +211,12 @@ def _predictions(record: Measured, parameters: Parameters) -> dict[str, Callable
 
 
 def _rms(record: Measured, curve: Callable[[Floats], Floats]) -> float:
-    errors = curve(_RANGE_PERCENT) / record.exceeded_db(_RANGE_PERCENT) - 1.0
-    return float(np.sqrt(np.nanmean(errors**2)))
+    levels = record.exceeded_db(_RANGE_PERCENT)
+    there = levels > 0.0
+    if not there.any():
+        return math.nan
+    errors = curve(_RANGE_PERCENT)[there] / levels[there] - 1.0
+    return float(np.sqrt(np.mean(errors**2)))
 
 
 def _verdict(record: Measured, percent: float, measured_db: float, predicted_db: float) -> Verdict:
@@ -218,6 +225,8 @@ def _verdict(record: Measured, percent: float, measured_db: float, predicted_db:
         return Verdict(
             name, None, None, BOUND, f"{record.path.name} does not reach {percent:g} % of the time"
         )
+    if measured_db <= 0.0:
+        return Verdict(name, None, None, BOUND, f"{measured_db:g} dB measured, an error has no share of it")
     error = predicted_db / measured_db - 1.0
     text = f"{predicted_db:.2f} dB predicted, {measured_db:.2f} dB measured: {100 * error:+.0f} %"
     return Verdict(name, abs(error) <= BOUND, error, BOUND, f"{text}, allowed {100 * BOUND:.0f} %")

@@ -20,6 +20,9 @@ from numpy.typing import NDArray
 
 from testbed.errors import BadInput
 
+#: POSIX seconds of 1957, when there was a first satellite, and of 2200
+_TIMES_S = (-410_227_200.0, 7_258_118_400.0)
+
 
 class Table:
     """Rows of one CSV file with a header. `lines` [n]: the line of the file that each row ends on."""
@@ -42,8 +45,11 @@ class Table:
         name = self._needed(names)
         return [(row[name] or "").strip() for row in self._rows]
 
-    def numbers(self, *names: str) -> NDArray[np.float64]:
-        """A column of numbers [n]; empty cells are nan. Raises `BadInput` naming file, line and value."""
+    def numbers(self, *names: str, low: float = -math.inf, high: float = math.inf) -> NDArray[np.float64]:
+        """A column of numbers [n] from `low` to `high`; empty cells and "nan" are nan.
+
+        Raises `BadInput` naming file, line and value.
+        """
         name = self._needed(names)
         values = np.full(len(self._rows), math.nan)
         for index, text in enumerate(self.texts(name)):
@@ -53,6 +59,11 @@ class Table:
                 values[index] = float(text)
             except ValueError:
                 raise self._bad(index, name, text, "a number") from None
+            if math.isinf(values[index]):
+                raise self._bad(index, name, text, "a finite number")
+            if values[index] < low or values[index] > high:
+                bounds = f"from {low:g} to {high:g}" if high < math.inf else f"{low:g} or more"
+                raise self._bad(index, name, text, bounds)
         return values
 
     def times_s(self, *names: str) -> NDArray[np.float64]:
@@ -64,8 +75,10 @@ class Table:
         for index, text in enumerate(self.texts(name)):
             try:
                 values[index] = _instant(text, unit)
-            except ValueError:
+            except (ValueError, OverflowError):
                 raise self._bad(index, name, text, "an instant such as 2024-07-17T18:07:57Z") from None
+            if not _TIMES_S[0] <= values[index] <= _TIMES_S[1]:
+                raise self._bad(index, name, text, "an instant between the years 1957 and 2200")
         return values
 
     def _needed(self, names: Iterable[str]) -> str:

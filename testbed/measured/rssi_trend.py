@@ -1,128 +1,54 @@
 """Received signal strength over elevation and distance: measured packets against the link budget.
 
-Predicted: transmit power where it is known, less free-space loss, plus the antennas' patterns in the
-direction of flight; the atmosphere is negligible below 1 GHz. What a level depends on besides (unknown
-power and gains, cables, the receiver's scale) is one offset, the mean over a calibration half. Judged: the
-other half's residuals, averaged over parts of elevation and of distance, against their own spread.
+The packets and their prediction are `rssi_packets`, the offset and the parts `rssi_residuals`. Judged: the
+mean residual of each part of elevation and of distance, against the spread of all that are judged.
 """
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from testbed.errors import BadInput
 from testbed.measured.comparison import Comparison, Table
-from testbed.measured.readers import read_table
+from testbed.measured.rssi_packets import OFFSETS, SPLITS, Packets, Parameters, check, predict_dbm, read
+from testbed.measured.rssi_residuals import Judged, Part, judge
 from testbed.report.verdicts import Verdict
 
-Floats = NDArray[np.float64]
-
-SPLITS = ("time", "alternate")
-OFFSETS = ("all", "source")
 #: the mean residual of a part may be this many residual sigmas
 BOUND_SIGMA = 1.0
-_ELEVATION_EDGES_DEG = (-90.0, 5.0, 10.0, 20.0, 30.0, 45.0, 60.0, 90.0)
-#: parts of a decade of distance
-_PER_DECADE = 6
-#: without them the packets cannot be parted and judged
-_LEAST_PACKETS = 40
 
-
-@dataclass(frozen=True)
-class Parameters:
-    """What is taken for true of the link, how the halves are parted and what the offset is for."""
-
-    #: 0: as the measurement's column says
-    frequency_mhz: float = 0.0
-    #: patterns and pointings of `emulator.radio.antennas`; the peak gains are in the offset
-    place_pattern: str = "isotropic"
-    place_pointing: str = "zenith"
-    far_pattern: str = "isotropic"
-    far_pointing: str = "nadir"
-    #: nearer packets are left out: ground reflections, and positions that are not known well enough
-    min_distance_km: float = 1.0
-    #: "time": the first half calibrates; "alternate": every other packet
-    split: str = "time"
-    #: "all": one offset; "source": one for each satellite or device
-    offset_per: str = "all"
-    #: parts with fewer packets are shown, not judged
-    least_in_part: int = 10
-
-
-@dataclass(frozen=True)
-class Packets:
-    """Received packets [n] in time order. `power_dbm` is 0 where the transmit power is unknown."""
-
-    time_s: Floats
-    source: NDArray[np.str_]
-    rssi_dbm: Floats
-    power_dbm: Floats
-    frequency_ghz: Floats
-    range_m: Floats
-    elevation_deg: Floats
-    left_out: int
-
-
-@dataclass(frozen=True)
-class Part:
-    """Packets of one part of elevation or distance."""
-
-    low: float
-    high: float
-    count: int
-    mean_db: float
-    judged: bool
-
-
-@dataclass(frozen=True)
-class Judged:
-    """Residuals [n] of all packets after the offset, and the judged half's parts."""
-
-    residual_db: Floats
-    judged: NDArray[np.bool_]
-    offset_db: float
-    sigma_db: float
-    mean_db: float
-    #: root mean square errors over the judged half: of the model, and of a level that is always the same
-    error_db: float
-    error_of_constant_db: float
-    by_elevation: tuple[Part, ...]
-    by_distance: tuple[Part, ...]
-
-    @property
-    def skill(self) -> float:
-        """One less the ratio of the errors of the model and of the constant."""
-        if self.error_of_constant_db == 0.0:
-            return math.nan
-        return 1.0 - self.error_db / self.error_of_constant_db
-
-    def worst_sigma(self, parts: tuple[Part, ...]) -> float:
-        """The largest mean residual of the parts that are judged, in residual sigmas; nan: none is."""
-        return max((abs(part.mean_db) / self.sigma_db for part in parts if part.judged), default=math.nan)
+_Variant = tuple[str, str, Judged]
 
 
 def compare(files: Sequence[Path], parameters: Parameters) -> Comparison:
     """Judge one file of packets; see the module's first paragraph. Raises `BadInput` and `WorldError`."""
     if len(files) != 1:
         raise BadInput(f"rssi-trend: got {len(files)} files, give one at a time")
-    _check(parameters)
+    check(parameters)
     packets = read(files[0], parameters)
     predicted = predict_dbm(packets, parameters)
     judged = judge(packets, predicted, parameters)
-    variants = [
-        (split, each, judge(packets, predicted, replace(parameters, split=split, offset_per=each)))
-        for split in SPLITS
-        for each in OFFSETS
-    ]
-    return _result(files[0], packets, predicted, judged, variants, parameters)
+    variants = _variants(packets, predicted, parameters)
+    return _result(files[0], packets, judged, variants, parameters)
+
+
+def _variants(packets: Packets, predicted_dbm: Any, parameters: Parameters) -> list[_Variant]:
+    """Judged with every choice of halves and offsets; without those that leave nothing to judge."""
+    found = []
+    for split in SPLITS:
+        for each in OFFSETS:
+            try:
+                other = judge(packets, predicted_dbm, replace(parameters, split=split, offset_per=each))
+            except BadInput:
+                continue
+            found.append((split, each, other))
+    return found
 
 
 def _check(parameters: Parameters) -> None:
@@ -136,116 +62,17 @@ def _check(parameters: Parameters) -> None:
             raise BadInput(f"rssi-trend: {name} is {getattr(parameters, name):g}, it must not be negative")
 
 
-def read(path: Path, parameters: Parameters) -> Packets:
-    """Columns utc or rx_timestamp_ms, rssi_dbm, distance_km, elevation_deg; where there: freq_mhz,
-    tx_power_dbm, and satellite, dev_addr or source. Rows that lack a figure are left out and counted."""
-    table = read_table(path)
-    time_s = table.times_s("utc", "rx_timestamp_ms", "time_s")
-    count = len(table)
-    rssi, distance = table.numbers("rssi_dbm"), table.numbers("distance_km")
-    elevation = table.numbers("elevation_deg")
-    frequency = np.full(count, parameters.frequency_mhz)
-    if parameters.frequency_mhz == 0.0:
-        if not table.name_of(["freq_mhz", "frequency_mhz"]):
-            raise BadInput(f"{path}: has no frequency, give one with --set frequency_mhz=VALUE")
-        frequency = table.numbers("freq_mhz", "frequency_mhz")
-    power = table.numbers("tx_power_dbm") if table.name_of(["tx_power_dbm"]) else np.zeros(count)
-    named = table.name_of(["satellite", "dev_addr", "source"])
-    source = np.array(table.texts(named) if named else [""] * count)
-    known = np.isfinite(rssi + distance + elevation + frequency + power) & (frequency > 0.0)
-    known &= (distance >= parameters.min_distance_km) & (distance > 0.0)
-    if known.sum() < _LEAST_PACKETS:
-        raise BadInput(f"{path}: {known.sum()} packets are complete, at least {_LEAST_PACKETS} are needed")
-    kept = np.flatnonzero(known)
-    order = kept[np.argsort(time_s[kept], kind="stable")]
-    return Packets(
-        time_s[order], source[order], rssi[order], power[order], frequency[order] / 1e3,
-        distance[order] * 1e3, elevation[order], int(count - len(kept)),
-    )  # fmt: skip
-
-
-def predict_dbm(packets: Packets, parameters: Parameters) -> Floats:
-    """Level [n] in dBm but for the offset: power, free-space loss, both antennas' relative gain."""
-    from emulator.radio.antennas import antenna_parameters, pointing_gain_db
-    from emulator.radio.budget import free_space_loss_db
-    from emulator.spec import Antenna
-
-    place = Antenna(parameters.place_pattern, parameters.place_pointing)
-    far = Antenna(parameters.far_pattern, parameters.far_pointing)
-    frequencies, which = np.unique(packets.frequency_ghz, return_inverse=True)
-    ends = [
-        np.array([antenna_parameters(end, float(frequency)) for frequency in frequencies])[which]
-        for end in (place, far)
-    ]
-    gain = np.empty(len(packets.range_m))
-    pointing_gain_db(ends[0], ends[1], np.radians(packets.elevation_deg), packets.range_m, gain)
-    return np.asarray(packets.power_dbm - free_space_loss_db(packets.range_m, packets.frequency_ghz) + gain)
-
-
-def judge(packets: Packets, predicted_dbm: Floats, parameters: Parameters) -> Judged:
-    """Fit the offset on one half, average the other's residuals over the parts."""
-    index = np.arange(len(predicted_dbm))
-    half = index < len(index) // 2 if parameters.split == "time" else index % 2 == 0
-    source = packets.source if parameters.offset_per == "source" else np.full(len(index), "all")
-    difference = packets.rssi_dbm - predicted_dbm
-    offset = _calibrated(difference, source, half)
-    residual = difference - offset
-    # a source that was not heard in the calibration half has no offset and is not judged
-    judged = ~half & np.isfinite(residual)
-    if not judged.any():
-        raise BadInput("rssi-trend: no source was heard in both halves, give --set offset_per=all")
-    sigma = float(residual[judged].std())
-    # the trivial model: whatever the calibration half heard on average
-    flat = (packets.rssi_dbm - _calibrated(packets.rssi_dbm, source, half))[judged]
-    distance = np.log10(packets.range_m)
-    first, last = math.floor(distance.min() * _PER_DECADE), math.ceil(distance.max() * _PER_DECADE)
-    edges = tuple(k / _PER_DECADE for k in range(first, max(last, first + 1) + 1))
-    least = parameters.least_in_part
-    return Judged(
-        residual, judged, float(np.nanmean(offset)), sigma, float(residual[judged].mean()),
-        float(np.sqrt(np.mean(residual[judged] ** 2))), float(np.sqrt(np.mean(flat**2))),
-        _parts(packets.elevation_deg, _ELEVATION_EDGES_DEG, residual, judged, least),
-        tuple(
-            replace(part, low=10.0 ** (part.low - 3.0), high=10.0 ** (part.high - 3.0))
-            for part in _parts(distance, edges, residual, judged, least)
-        ),
-    )  # fmt: skip
-
-
-def _calibrated(value: Floats, source: NDArray[np.str_], half: NDArray[np.bool_]) -> Floats:
-    """Each packet's source's mean [n] over the calibration half; nan for one that has none there."""
-    out = np.full(len(value), math.nan)
-    for name in np.unique(source[half]):
-        mine = source == name
-        out[mine] = value[mine & half].mean()
-    return out
-
-
-def _parts(
-    value: Floats, edges: tuple[float, ...], residual: Floats, judged: NDArray[np.bool_], least: int
-) -> tuple[Part, ...]:
-    parts = []
-    for low, high in itertools.pairwise(edges):
-        mine = judged & (value >= low) & ((value < high) | (high == edges[-1]))
-        count = int(mine.sum())
-        if count:
-            parts.append(Part(low, high, count, float(residual[mine].mean()), count >= least))
-    return tuple(parts)
-
-
 # --- result --------------------------------------------------------------------------------------------
 
 
 def _result(
     path: Path,
     packets: Packets,
-    predicted_dbm: Floats,
     judged: Judged,
-    variants: list[tuple[str, str, Judged]],
+    variants: list[_Variant],
     parameters: Parameters,
 ) -> Comparison:
     test = judged.judged
-    slope = np.polyfit(np.log10(packets.range_m[test]), judged.residual_db[test], 1)[0]
     figures = {
         "packets": float(len(packets.range_m)),
         "packets_judged": float(test.sum()),
@@ -255,7 +82,11 @@ def _result(
         "residual_mean_db": judged.mean_db,
         "worst_elevation_part_sigma": judged.worst_sigma(judged.by_elevation),
         "worst_distance_part_sigma": judged.worst_sigma(judged.by_distance),
-        "residual_slope_db_per_decade": float(slope),
+        "worst_elevation_part_relative_sigma": judged.worst_relative_sigma(judged.by_elevation),
+        "worst_distance_part_relative_sigma": judged.worst_relative_sigma(judged.by_distance),
+        "worst_elevation_part_sigma_of_constant": judged.constant_by_elevation_sigma,
+        "worst_distance_part_sigma_of_constant": judged.constant_by_distance_sigma,
+        "residual_slope_db_per_decade": _slope_db(packets, judged),
         "rms_error_db": judged.error_db,
         "rms_error_of_constant_db": judged.error_of_constant_db,
         "skill_over_constant": judged.skill,
@@ -264,9 +95,13 @@ def _result(
         _verdict("elevation_trend", judged, judged.by_elevation, "degrees"),
         _verdict("distance_trend", judged, judged.by_distance, "km"),
     )
-    columns = ("from", "to", "packets", "mean_residual_db", "judged")
+    columns = ("from", "to", "packets", "mean_residual_db", "less_mean_of_all_db", "judged")
     tables = [
-        Table(title, columns, tuple((p.low, p.high, p.count, p.mean_db, _yes(p.judged)) for p in parts))
+        Table(
+            title,
+            columns,
+            tuple((p.low, p.high, p.count, p.mean_db, p.relative_db, _yes(p.judged)) for p in parts),
+        )
         for title, parts in (
             ("Residual by elevation, degrees", judged.by_elevation),
             ("Residual by distance, km", judged.by_distance),
@@ -287,6 +122,9 @@ def _result(
     )  # fmt: skip
     known = bool(packets.power_dbm.any())
     remarks = [
+        "Judged is each part's mean residual, a difference in level between the halves included; less the "
+        "mean of all judged residuals (relative) it is shown and not judged.",
+        "The sigma is that of the judged residuals: a trend that is not predicted widens it as well.",
         "Only packets that were received are there: near the sensitivity those that happened to be strong, "
         "so the measured trend is flatter than the real one.",
         f"The transmit power is {'as recorded' if known else 'unknown and in the offset'}; antennas: "
@@ -300,6 +138,17 @@ def _result(
             "One offset stands for the unknown powers of several sources: where weaker ones fly lower, that "
             "looks like a trend over distance (--set offset_per=source gives each its own)."
         )
+    if judged.skill < 0.0:
+        remarks.append(
+            f"A level that is always the same errs less here ({judged.error_of_constant_db:.1f} dB root mean "
+            f"square, the prediction {judged.error_db:.1f} dB): the verdicts say that no part is far off, "
+            "not that the prediction is better than none."
+        )
+    if parameters.split == "alternate":
+        remarks.append(
+            "Packets of one pass stand in both halves, so that what all of them share is calibrated away: "
+            "less of a test than halves of time."
+        )
     halves = "the first half calibrates" if parameters.split == "time" else "every other packet calibrates"
     return Comparison(
         "rssi-trend",
@@ -310,6 +159,14 @@ def _result(
         tuple(remarks),
         lambda figure: _draw(figure, packets, judged),
     )
+
+
+def _slope_db(packets: Packets, judged: Judged) -> float:
+    """Slope of the judged residuals in dB per decade of distance; nan when all are as far."""
+    decades = np.log10(packets.range_m[judged.judged])
+    if np.ptp(decades) < 1e-6:
+        return math.nan
+    return float(np.polyfit(decades, judged.residual_db[judged.judged], 1)[0])
 
 
 def _yes(value: bool) -> str:

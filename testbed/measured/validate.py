@@ -10,6 +10,7 @@ import ast
 import dataclasses
 import importlib
 import json
+import math
 import typing
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -17,7 +18,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from emulator.errors import WorldError
+from emulator.errors import MissingPackageError, WorldError
 from testbed.errors import BadInput, EnvironmentProblem
 from testbed.measured.comparison import Comparison
 
@@ -58,12 +59,18 @@ def validate(
     if not files:
         raise BadInput(f"validate --model {model}: name at least one file of measurements")
     for path in files:
+        if path.is_dir():
+            raise BadInput(f"{path}: is a folder, name the files of measurements in it")
         if not path.is_file():
-            raise BadInput(f"{path}: no such file")
+            raise BadInput(f"{path}: {'not an ordinary' if path.exists() else 'no such'} file")
+    if elements is not None and not elements.is_file():
+        raise BadInput(f"--elements {elements}: {'not a' if elements.exists() else 'no such'} file")
     given = {**_site(site), **({} if elements is None else {"elements": str(elements)})}
     parameters = fill(module.Parameters, model, given, sets)
     try:
         result: Comparison = module.compare(list(files), parameters)
+    except MissingPackageError as error:
+        raise EnvironmentProblem(str(error)) from None
     except WorldError as error:
         raise BadInput(str(error)) from None
     return result
@@ -98,6 +105,8 @@ def fill(kind: Any, model: str, given: Mapping[str, str], sets: Sequence[str]) -
         texts[key.strip()] = text.strip()
     fields = {field.name: field for field in dataclasses.fields(kind)}
     for key in texts:
+        if key not in fields and key in given:
+            raise BadInput(f"{_way_of(key).split(' ', 1)[0]}: {model} has no use for it")
         if key not in fields:
             raise BadInput(f"{model} has no parameter {key!r}, allowed: {', '.join(fields) or 'none'}")
     types = typing.get_type_hints(kind)
@@ -121,9 +130,12 @@ def _value(key: str, text: str, kind: Any) -> Any:
     try:
         if kind is bool:
             return {"true": True, "false": False}[text.lower()]
-        return kind(text)
+        value = kind(text)
     except (ValueError, KeyError):
         raise BadInput(f"{key} is {text!r}, it must be {_KINDS[kind]}") from None
+    if kind is float and not math.isfinite(value):
+        raise BadInput(f"{key} is {text!r}, it must be a finite number")
+    return value
 
 
 # --- ways out ------------------------------------------------------------------------------------------

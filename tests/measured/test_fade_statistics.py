@@ -156,5 +156,5 @@ def test_times_must_rise(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("parameters", [Parameters(wet_threshold_db=0.0), Parameters(years=-1.0)])
 def test_a_bad_parameter_is_named(parameters: Parameters, tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match=r"is .*, it must be from 0\.\d+ to"):
+    with pytest.raises(BadInput, match=r"is .*, allowed: 0\.\d+ to"):
         compare([folder(tmp_path, shower())], parameters)

@@ -124,7 +124,7 @@ def test_a_part_with_few_packets_is_shown_but_not_judged(tmp_path: Path) -> None
     [
         ({"split": "half"}, "split is 'half', allowed: time, alternate"),
         ({"offset_per": "packet"}, "offset_per is 'packet', allowed: all, source"),
-        ({"min_distance_km": -1.0}, "min_distance_km is -1, it must not be negative"),
+        ({"min_distance_km": -1.0}, "min_distance_km is -1, allowed: 0 to"),
         ({"min_distance_km": 1e6}, "0 packets are complete, at least 40 are needed"),
         ({"place_pattern": "yagi"}, "antenna pattern is 'yagi', allowed: "),
     ],
@@ -157,3 +157,66 @@ def test_balloons_follow_the_predicted_trend_when_every_other_frame_calibrates()
     assert _holds(result) == {"elevation_trend": True, "distance_trend": True}
     strict = compare([file], Parameters(frequency_mhz=868.1))
     assert strict.figures["skill_over_constant"] > 0.0
+
+
+# --- what is shown beside what is judged -----------------------------------------------------------------
+
+
+def test_a_level_that_differs_between_the_halves_is_no_trend_and_shown_as_such(tmp_path: Path) -> None:
+    path = _write(tmp_path)
+    lines = path.read_text().splitlines()
+    cells = [line.split(",") for line in lines[1 + PACKETS // 2 :]]
+    later = [",".join([*c[:3], f"{float(c[3]) - 20.0:.3f}", *c[4:]]) for c in cells]
+    path.write_text("\n".join([*lines[: 1 + PACKETS // 2], *later]) + "\n")
+    figures = compare([path], Parameters()).figures
+    for kind in ("elevation", "distance"):
+        assert figures[f"worst_{kind}_part_sigma"] > 5.0
+        assert figures[f"worst_{kind}_part_relative_sigma"] < 1.0
+
+
+def test_a_constant_is_held_to_the_same_measure_as_the_prediction(tmp_path: Path) -> None:
+    """Free space over 550 to 2600 km is more than the noise: what predicts none of it fails a part."""
+    figures = compare([_write(tmp_path)], Parameters()).figures
+    assert figures["worst_distance_part_sigma"] < 1.0 < figures["worst_distance_part_sigma_of_constant"]
+
+
+def test_a_prediction_that_is_worse_than_none_is_said(tmp_path: Path) -> None:
+    """Strength that does not fall with distance at all."""
+
+    def flat(_: np.ndarray, distance: np.ndarray) -> np.ndarray:
+        return free_space_loss_db(distance * 1e3, FREQUENCY_GHZ)
+
+    result = compare([_write(tmp_path, flat)], Parameters())
+    assert result.figures["skill_over_constant"] < 0.0
+    assert any("always the same errs less" in remark for remark in result.remarks)
+    assert not any("errs less" in remark for remark in compare([_write(tmp_path)], Parameters()).remarks)
+
+
+def test_sources_heard_once_do_not_stop_the_other_ways_of_calibrating(tmp_path: Path) -> None:
+    path = _write(tmp_path)
+    header, *rows = path.read_text().splitlines()
+    named = [row.replace("SAT-1", f"SAT-{k}") for k, row in enumerate(rows)]
+    path.write_text("\n".join([header, *named]) + "\n")
+    ways = compare([path], Parameters()).tables[-1].rows
+    assert [row[:2] for row in ways] == [("time", "all"), ("alternate", "all")]
+    with pytest.raises(BadInput, match="no source was heard in both halves"):
+        compare([path], Parameters(offset_per="source"))
+
+
+@pytest.mark.parametrize(
+    ("cells", "sentence"),
+    [
+        ("400,inf,1000,40", "rssi_dbm is 'inf', it must be a finite number"),
+        ("400,-1e308,1000,40", "rssi_dbm is '-1e308', it must be from -250 to 100"),
+        ("400,-100,-5,40", "distance_km is '-5', it must be from 0 to 1e"),
+        ("400,-100,1000,999", "elevation_deg is '999', it must be from -90 to 90"),
+        ("-4,-100,1000,40", "freq_mhz is '-4', it must be from 0 to 3e"),
+        ("400,-100,1000,40", "are all the same, without a spread"),
+    ],
+)
+def test_what_no_receiver_reports_is_refused_with_its_line(tmp_path: Path, cells: str, sentence: str) -> None:
+    path = tmp_path / "packets.csv"
+    rows = [f"{k},s,{cells}" for k in range(60)]
+    path.write_text("\n".join(["utc,satellite,freq_mhz,rssi_dbm,distance_km,elevation_deg", *rows]) + "\n")
+    with pytest.raises(BadInput, match=sentence):
+        compare([path], Parameters())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from emulator.spec import CircularShell, ConstellationSpec
 from testbed.errors import BadInput
 from testbed.measured import serving_satellite as serving
 from testbed.measured.comparison import Comparison
+from testbed.measured.dish_rotation import fit_rotation, yaw_and_tilt_deg
 from tests.emulator.worlds import shared
 
 START = "2024-07-17T18:00:00Z"
@@ -42,7 +44,7 @@ def _write(folder: Path, seed: int = 1, unpainted: bool = True) -> serving.Param
     elements = generate(ConstellationSpec(shells=(shell,)), RunClock(START))
     (folder / "elements.tle").write_text(elements_to_text(elements))
     parameters = serving.Parameters(50.0, 4.0, str(folder / "elements.tle"))
-    start_s = serving.datetime.fromisoformat(START).timestamp()
+    start_s = datetime.fromisoformat(START).timestamp()
     sky = serving.Sky(parameters, np.array([start_s + 12.0, start_s + 612.0]))
     slots = start_s + 12.0 + 15.0 * np.arange(40)
     generator = np.random.default_rng(seed)
@@ -57,7 +59,7 @@ def _write(folder: Path, seed: int = 1, unpainted: bool = True) -> serving.Param
             dish /= np.linalg.norm(dish)
             azimuth = math.degrees(math.atan2(dish[0], dish[1])) % 360.0
             painted = f"{math.degrees(math.asin(dish[2])):.4f},{azimuth:.4f}"
-            moment = serving.datetime.fromtimestamp(at[0], serving.UTC).isoformat(" ")
+            moment = datetime.fromtimestamp(at[0], UTC).isoformat(" ")
             rows.append(f"{moment},{',' if unpainted and second == 3 else painted},{name}")
     (folder / "serving.csv").write_text("\n".join(rows) + "\n")
     return parameters
@@ -104,7 +106,7 @@ def test_names_that_do_not_belong_to_directions_do_not_turn_the_fit() -> None:
     dish /= np.linalg.norm(dish, axis=1, keepdims=True)
     local = dish @ _rotation(-70.0, 3.0).T
     local[::5] = local[::-5]  # a fifth carries another's direction
-    yaw_deg, tilt_deg = serving.yaw_and_tilt_deg(serving.fit_rotation(dish, local))
+    yaw_deg, tilt_deg = yaw_and_tilt_deg(fit_rotation(dish, local))
     assert yaw_deg == pytest.approx(-70.0, abs=ROTATION_TOLERANCE_DEG)
     assert tilt_deg == pytest.approx(3.0, abs=ROTATION_TOLERANCE_DEG)
 
@@ -153,3 +155,47 @@ def test_a_real_dish_agrees_with_the_documented_two_degrees() -> None:
     assert result.figures["in_candidates_share"] >= serving.CANDIDATE_BOUND
     hits = dict(result.tables[0].rows)
     assert set(hits) >= {"highest-elevation", "longest-visibility", "best-snr", "load-aware"}
+
+
+def test_elements_of_another_season_are_refused(
+    made: tuple[Path, serving.Parameters, Comparison], tmp_path: Path
+) -> None:
+    text = (made[0] / "serving.csv").read_text().replace("2024-07-17", "2024-10-17")
+    (tmp_path / "later.csv").write_text(text)
+    sentence = "its elements are 92 days older than .*later.csv, 30 days at most are allowed"
+    with pytest.raises(BadInput, match=sentence):
+        serving.compare([tmp_path / "later.csv"], made[1])
+
+
+def test_of_several_sets_of_a_satellite_the_one_known_by_then_counts(
+    made: tuple[Path, serving.Parameters, Comparison], tmp_path: Path
+) -> None:
+    folder, parameters, result = made
+    shell = CircularShell(550.0, 53.0, 1584, 72, 17)
+    later = generate(ConstellationSpec(shells=(shell,)), RunClock("2024-07-20T18:00:00Z"))
+    text = (folder / "elements.tle").read_text() + elements_to_text(later)
+    (tmp_path / "days.tle").write_text(text)
+    again = serving.compare(
+        [folder / "serving.csv"], replace(parameters, elements=str(tmp_path / "days.tle"))
+    )
+    assert again.figures == result.figures
+
+
+def test_a_record_of_years_is_refused_before_the_work(
+    made: tuple[Path, serving.Parameters, Comparison], tmp_path: Path
+) -> None:
+    rows = "".join(f"{year}-07-17T18:00:12Z,40,10,OTHER-1\n" for year in range(2000, 2024))
+    (tmp_path / "x.csv").write_text("utc,elevation_deg,azimuth_deg,satellite\n" + rows)
+    with pytest.raises(BadInput, match=r"x.csv: spans 8400.0 days, it must be 8 at most"):
+        serving.compare([tmp_path / "x.csv"], made[1])
+
+
+def test_what_served_last_is_asked_only_where_slots_follow_each_other(
+    made: tuple[Path, serving.Parameters, Comparison], tmp_path: Path
+) -> None:
+    folder, parameters, _ = made
+    header, *rows = (folder / "serving.csv").read_text().splitlines()
+    every_other = [row for k, row in enumerate(rows) if (k // 15) % 2 == 0]
+    (tmp_path / "gaps.csv").write_text("\n".join([header, *every_other]) + "\n")
+    result = serving.compare([tmp_path / "gaps.csv"], parameters)
+    assert math.isnan(dict(result.tables[0].rows)["the one before"])

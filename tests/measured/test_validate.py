@@ -73,6 +73,18 @@ def test_help_names_every_model() -> None:
             [__file__, "--model", "serving-satellite", "--calibrate", __file__],
             "has nothing to calibrate from",
         ),
+        ([str(Path(__file__).parent), "--model", "rssi-trend"], "is a folder, name the files"),
+        (["/dev/null", "--model", "rssi-trend"], "/dev/null: not an ordinary file"),
+        ([__file__, "--model", "rssi-trend", "--site", "1,2"], "--site: rssi-trend has no use for it"),
+        ([__file__, "--model", "rssi-trend", "--model", "x"], "--model is given 2 times (rssi-trend, x)"),
+        ([__file__, "--model", "../x"], "--model is '../x', allowed: "),
+        ([__file__, "--model", "readers"], "--model is 'readers', allowed: "),
+        (
+            [__file__, "--model", "serving-satellite", "--site", "1,2", "--elements", "/no/such"],
+            "--elements /no/such: no such file",
+        ),
+        ([__file__, "--model", "rssi-trend", "--out", __file__], "--out"),
+        ([__file__, "--model", "rssi-trend", "--out", "/proc/none"], "--out /proc/none: cannot be written"),
     ],
 )
 def test_bad_input_gets_one_sentence_and_exit_status_2(arguments: list[str], sentence: str) -> None:
@@ -80,6 +92,28 @@ def test_bad_input_gets_one_sentence_and_exit_status_2(arguments: list[str], sen
     assert sentence in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
     assert done.returncode == 2
+
+
+@pytest.mark.parametrize("site", ["91,4", "50,999", "50,4,-600", "50,4,1e9", "nan,4", "50,4,nan"])
+def test_a_site_that_is_nowhere_on_earth_is_refused_before_the_work(tmp_path: Path, site: str) -> None:
+    with pytest.raises(BadInput, match=r"(latitude|longitude|altitude)_\w+ is .*(allowed: |finite)"):
+        validate.validate([Path(__file__)], "serving-satellite", [], site, Path(__file__))
+    with pytest.raises(BadInput, match=r"(latitude|longitude|altitude)_\w+ is .*(allowed: |finite)"):
+        validate.validate([Path(__file__)], "rain-exceedance", ["elevation_deg=30"], site)
+
+
+def test_nothing_is_left_behind_by_what_is_refused(tmp_path: Path) -> None:
+    done = _command(
+        "/no/such",
+        "--model",
+        "rssi-trend",
+        "--out",
+        str(tmp_path / "a" / "b"),
+        "--json",
+        str(tmp_path / "c/d"),
+    )
+    assert done.returncode == 2
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_parameters_are_filled_by_their_types_and_the_last_one_counts() -> None:
@@ -94,6 +128,8 @@ def test_parameters_are_filled_by_their_types_and_the_last_one_counts() -> None:
     [
         (["height=3"], "made-up has no parameter 'height', allowed: elements, height_m, parts, strict"),
         (["height_m=high"], "height_m is 'high', it must be a number"),
+        (["height_m=nan"], "height_m is 'nan', it must be a finite number"),
+        (["height_m=-inf"], "height_m is '-inf', it must be a finite number"),
         (["parts=1.5"], "parts is '1.5', it must be a whole number"),
         (["strict=maybe"], "strict is 'maybe', it must be true or false"),
         (["strict"], "--set strict: must be KEY=VALUE"),
@@ -155,7 +191,7 @@ def test_times_as_numbers_are_in_the_unit_of_their_name(tmp_path: Path) -> None:
 def _read(path: Path) -> None:
     table = read_table(path)
     table.times_s("utc")
-    table.numbers("level_db")
+    table.numbers("level_db", low=-10.0, high=10.0)
 
 
 @pytest.mark.parametrize(
@@ -164,6 +200,11 @@ def _read(path: Path) -> None:
         ("utc,level_db\n2024-07-17T18:00:00Z,high\n", "line 2: level_db is 'high', it must be a number"),
         ("utc,level_db\nyesterday,1\n", "line 2: utc is 'yesterday', it must be an instant such as"),
         ("utc,level_db\n2024-07-17T18:00:00Z\n", "line 2: the row has not 2 cells"),
+        ("utc,level_db\n1e18,1\n", "line 2: utc is '1e18', it must be an instant between the years 1957 and"),
+        ("utc,level_db\nnan,1\n", "line 2: utc is 'nan', it must be an instant between the years"),
+        ("utc,level_db\n0001-01-01,1\n", "line 2: utc is '0001-01-01', it must be an instant between"),
+        ("utc,level_db\n1,1e999\n", "line 2: level_db is '1e999', it must be a finite number"),
+        ("utc,level_db\n1,11\n", "line 2: level_db is '11', it must be from -10 to 10"),
         ("utc,power\n2024-07-17T18:00:00Z,1\n", "no column level_db; there are utc, power"),
         ("utc,level_db\n", "holds no rows"),
     ],
