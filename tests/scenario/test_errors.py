@@ -270,3 +270,17 @@ def _shipped(name: str) -> str:
 
 def _laptop() -> str:
     return _shipped("laptop")
+
+
+@pytest.mark.parametrize(
+    "link", ["ship>quay", "platform>wind-farm", "observer-01-01>edrs-a", "town>leo-01-01"]
+)
+def test_links_to_stations_and_between_layers_can_deviate(link: str) -> None:
+    change = f"deviations=[{{kind='link_down', target='{link}', at=0, for=1}}]"
+    assert load("multilayer", [change]).deviations[0].target == link
+
+
+@pytest.mark.parametrize("link", ["town>berth-1", "quay>leo-01-01", "gateway-site>platform"])
+def test_links_that_nobody_can_choose_cannot_deviate(link: str) -> None:
+    with pytest.raises(ScenarioError, match="a link that can exist"):
+        load("multilayer", [f"deviations=[{{kind='link_down', target='{link}', at=0, for=1}}]"])
