@@ -7,6 +7,7 @@ writes `packets.pcap`, `link_table.bin` and, each second, `channel.json` (counte
 from __future__ import annotations
 
 import datetime
+import gc
 import time
 from pathlib import Path
 from typing import Any, Final
@@ -96,6 +97,8 @@ class Plant:
 
     def serve(self) -> None:
         """Live until Stop."""
+        # What set-up leaves stays for the run: looking through it for garbage would hold up epochs.
+        gc.freeze()
         self._channel.start()
         self._member.send(wire.Ready(endpoint=self._channel.endpoint))
         while self._member.started is None:
