@@ -6,9 +6,15 @@ percentage of time is not here but in `slant_path`.
 
 from __future__ import annotations
 
+import math
+
+from emulator.errors import WorldError
 from emulator.radio.rain import slant_attenuation_db
 from emulator.radio.slant_path import rain_height_km
 from emulator.spec import Place
+
+#: P.838, on which the attenuation rests
+_MOST_GHZ = 1000.0
 
 
 def rain_attenuation_db(
@@ -17,9 +23,18 @@ def rain_attenuation_db(
     """Attenuation in dB by rain of this rate over the place, towards a satellite at this elevation.
 
     Rate in mm/h, elevation in degrees, frequency in GHz; circular polarisation. ITU-R P.618 with P.838 and
-    P.839, see `rain`. Raises `WorldError` for coordinates off the Earth, `MissingPackageError` when the rain
-    height must be looked up and itur is not there.
+    P.839, see `rain`. Below 1 GHz as at 1, below the horizon as at it. Raises `WorldError` for coordinates
+    off the Earth and figures that cannot be, `MissingPackageError` when the rain height must be looked up
+    and itur is not there.
     """
+    if not 0.0 <= rain_rate_mm_h < math.inf:
+        raise WorldError(f"rain_rate_mm_h is {rain_rate_mm_h:g}, allowed: 0 and above")
+    if not -90.0 <= elevation_deg <= 90.0:
+        raise WorldError(f"elevation_deg is {elevation_deg:g}, allowed: -90 to 90")
+    if not 0.0 < frequency_ghz <= _MOST_GHZ:
+        raise WorldError(
+            f"frequency_ghz is {frequency_ghz:g}, allowed: above 0 to {_MOST_GHZ:g} (ITU-R P.838)"
+        )
     return slant_attenuation_db(
         rain_rate_mm_h,
         frequency_ghz,

@@ -10,6 +10,10 @@ import math
 
 #: effective Earth radius of P.618, km
 _EARTH_KM = 8500.0
+#: P.838 begins here; what is below counts as here
+_LEAST_GHZ = 1.0
+#: of the distance factor of P.530, whatever its formula gives on paths too short or too long for it
+_MOST_FACTOR = 2.5
 
 # ITU-R P.838-3 tables 1 to 4: (a, b, c) of each term, then slope and offset, in log10 of GHz
 _K_H = (
@@ -35,7 +39,7 @@ _Fit = tuple[tuple[tuple[float, float, float], ...], float, float]
 def specific_attenuation_db_km(
     rain_rate_mm_h: float, frequency_ghz: float, elevation_deg: float = 0.0, polarization_deg: float = 45.0
 ) -> float:
-    """Attenuation per km of rain, ITU-R P.838-3 (1 to 1000 GHz).
+    """Attenuation per km of rain, ITU-R P.838-3 (1 to 1000 GHz, below 1 as at 1).
 
     `polarization_deg`: tilt from horizontal; 45 is circular.
     """
@@ -47,7 +51,7 @@ def specific_attenuation_db_km(
 
 def _coefficients(frequency_ghz: float, elevation_deg: float, polarization_deg: float) -> tuple[float, float]:
     """k and alpha of P.838-3."""
-    log_f = math.log10(max(frequency_ghz, 1.0))
+    log_f = math.log10(max(frequency_ghz, _LEAST_GHZ))
     k_h, k_v = 10.0 ** _fit(_K_H, log_f), 10.0 ** _fit(_K_V, log_f)
     a_h, a_v = _fit(_ALPHA_H, log_f), _fit(_ALPHA_V, log_f)
     tilt = math.cos(math.radians(elevation_deg)) ** 2 * math.cos(math.radians(2.0 * polarization_deg))
@@ -82,8 +86,9 @@ def slant_attenuation_db(
 ) -> float:
     """Rain attenuation in dB on an Earth-space path, ITU-R P.618-13 section 2.2.1.1 steps 2 to 9.
 
-    `rain_height_km` (ITU-R P.839) and `station_km` above sea level. 0 above the rain.
+    `rain_height_km` (ITU-R P.839) and `station_km` above sea level. 0 above the rain; below 1 GHz as at 1.
     """
+    frequency_ghz = max(frequency_ghz, _LEAST_GHZ)
     height_km = rain_height_km - station_km
     slant_km = slant_path_km(height_km, elevation_deg)
     per_km = specific_attenuation_db_km(rain_rate_mm_h, frequency_ghz, elevation_deg, polarization_deg)
@@ -151,16 +156,17 @@ def terrestrial_attenuation_db(
     """Rain attenuation in dB of a terrestrial path, exceeded for a percentage of an average year.
 
     `rain_rate_001_mm_h` is the rate exceeded for 0.01 % (ITU-R P.837). ITU-R P.530-17 section 2.4.1, stated
-    for 0.001 to 1 %, up to 60 km and 100 GHz.
+    for 0.001 to 1 %, up to 60 km and 1 to 100 GHz (below 1 as at 1).
     """
+    frequency_ghz = max(frequency_ghz, _LEAST_GHZ)
     k, alpha = _coefficients(frequency_ghz, 0.0, polarization_deg)
     if rain_rate_001_mm_h <= 0.0 or length_km <= 0.0:
         return 0.0
-    factor = 1.0 / (
-        0.477 * length_km**0.633 * rain_rate_001_mm_h ** (0.073 * alpha) * frequency_ghz**0.123
-        - 10.579 * (1.0 - math.exp(-0.024 * length_km))
-    )
-    worst_db = k * rain_rate_001_mm_h**alpha * length_km * min(factor, 2.5)
+    divisor = 0.477 * length_km**0.633 * rain_rate_001_mm_h ** (0.073 * alpha) * frequency_ghz**0.123
+    divisor -= 10.579 * (1.0 - math.exp(-0.024 * length_km))
+    # weak rain on long paths turns the divisor negative
+    factor = 1.0 / max(divisor, 1.0 / _MOST_FACTOR)
+    worst_db = k * rain_rate_001_mm_h**alpha * length_km * factor
     c0 = 0.12 + 0.4 * math.log10(frequency_ghz / 10.0) ** 0.8 if frequency_ghz >= 10.0 else 0.12
     c1 = 0.07**c0 * 0.12 ** (1.0 - c0)
     c2 = 0.855 * c0 + 0.546 * (1.0 - c0)

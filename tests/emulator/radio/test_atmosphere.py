@@ -54,3 +54,22 @@ def test_a_height_once_looked_up_is_read_without_the_package(monkeypatch: pytest
 def test_a_place_off_the_earth_is_refused() -> None:
     with pytest.raises(WorldError, match="latitude_deg of 'off' is -91, allowed: -90 to 90"):
         rain_height_km(Place("off", "ground", -91.0, 0.0))
+
+
+@pytest.mark.parametrize(
+    ("rate", "elevation", "frequency", "sentence"),
+    [
+        (float("nan"), 30.0, 20.0, "rain_rate_mm_h is nan, allowed: 0 and above"),
+        (-1.0, 30.0, 20.0, "rain_rate_mm_h is -1, allowed: 0 and above"),
+        (10.0, 120.0, 20.0, "elevation_deg is 120, allowed: -90 to 90"),
+        (10.0, float("nan"), 20.0, "elevation_deg is nan, allowed: -90 to 90"),
+        (10.0, 30.0, 0.0, "frequency_ghz is 0, allowed: above 0 to 1000"),
+        (10.0, 30.0, -5.0, "frequency_ghz is -5, allowed: above 0 to 1000"),
+        (10.0, 30.0, float("nan"), "frequency_ghz is nan, allowed: above 0 to 1000"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_one_sentence(
+    rate: float, elevation: float, frequency: float, sentence: str
+) -> None:
+    with pytest.raises(WorldError, match=sentence):
+        rain_attenuation_db(HERE, rate, elevation, frequency)

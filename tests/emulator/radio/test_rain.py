@@ -15,6 +15,8 @@ from emulator.radio.rain import (
 from tests.emulator.worlds import shared
 
 RATES = (0.5, 5.0, 22.0, 80.0)
+#: of floating point
+ROUNDED = 1.0 + 1e-12
 
 
 def test_specific_attenuation_meets_the_validation_examples() -> None:
@@ -68,3 +70,20 @@ def test_a_terrestrial_path_is_attenuated_as_by_the_itur_package(
 def test_without_rain_or_length_a_terrestrial_path_is_not_attenuated() -> None:
     assert terrestrial_attenuation_db(0.0, 18.0, 5.0) == 0.0
     assert terrestrial_attenuation_db(30.0, 18.0, 0.0) == 0.0
+
+
+@pytest.mark.parametrize("length_km", [0.01, 1.0, 30.0, 60.0, 100.0])
+def test_no_terrestrial_path_is_amplified_or_attenuated_beyond_the_greatest_distance_factor(
+    length_km: float,
+) -> None:
+    for frequency_ghz in (1.0, 2.0, 5.0, 38.0):
+        for rate in (1.0, 5.0, 60.0):
+            most = 2.5 * length_km * specific_attenuation_db_km(rate, frequency_ghz)
+            assert 0.0 < terrestrial_attenuation_db(rate, frequency_ghz, length_km) <= most * ROUNDED
+
+
+def test_below_one_gigahertz_rain_attenuates_as_at_one() -> None:
+    assert slant_attenuation_db(50.0, 0.4, 30.0, 10.0, 5.0, 0.0) == slant_attenuation_db(
+        50.0, 1.0, 30.0, 10.0, 5.0, 0.0
+    )
+    assert terrestrial_attenuation_db(50.0, 0.4, 5.0) == terrestrial_attenuation_db(50.0, 1.0, 5.0)
