@@ -1,8 +1,11 @@
 """Rain states of many places at once: neighbours are rained on together, distant places are not.
 
 Each place has a state of its own (`rain_state`), mixed with those of the nearest places before it in the
-list, so that the mixtures are correlated over distance as ITU-R P.618 has it for two sites. Looking at a
-few neighbours only (Vecchia 1988) keeps the cost linear; a place does not feel those listed after it.
+list, so that the mixtures are correlated over distance as ITU-R P.618 has it for two sites. Looking at
+neighbours only (Vecchia 1988) keeps the cost linear; a place does not feel those listed after it.
+
+While a place has no more places before it than it looks at, this is exact. Beyond, it is not: of 400 places
+on a grid of 1 km, variances are 0.95 and more instead of 1, and correlations are missed by 0.08 at most.
 """
 
 from __future__ import annotations
@@ -20,7 +23,8 @@ from emulator.spec import Place
 
 Floats = NDArray[np.float64]
 
-_NEIGHBOURS: Final = 12
+#: with 12, the variance of places deep in a dense grid falls to 0.8: their rain would be too rare
+_NEIGHBOURS: Final = 64
 _EARTH_KM: Final = 6371.0
 #: two places at one spot have one state but for this much of the variance, which keeps the equations regular
 _NUGGET: Final = 1e-9

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -16,6 +18,8 @@ FOUR_SIGMA = 4.0
 APART_S = 60_000.0
 MOMENTS = 20_000
 KM_PER_DEG = 6371.0 * np.pi / 180.0
+#: of equations that are kept regular, and of the curvature of a grid of some kilometres
+EXACT = 1e-5
 
 
 def field(*east_km: float, seed: int = 1) -> RainField:
@@ -40,7 +44,7 @@ def test_of_many_places_every_pair_is() -> None:
     many = field(*east)
     states = np.array([many.series(i, 0.0, APART_S, MOMENTS) for i in range(30)])
     expected = correlation(np.abs(east[:, None] - east[None]))
-    # a few neighbours stand for all that are nearer: that costs some hundredths
+    # of a sample of so many moments
     assert np.abs(states @ states.T / MOMENTS - expected).max() < 0.05
 
 
@@ -72,3 +76,31 @@ def test_it_rains_on_neighbours_together() -> None:
     # a correlation of 0.96 at 1.5 km: three of four showers are shared
     assert (a & b).sum() > 0.6 * a.sum()
     assert (a & far).sum() < 0.2 * a.sum()
+
+
+def _covariance(field: RainField) -> Any:
+    """Of the states of all places, from how they are mixed."""
+    count = len(field._sigma)
+    of_own = np.zeros((count, count))
+    for i in range(count):
+        of_own[i, i] = field._sigma[i]
+        for j, weight in zip(field._before[i], field._weight[i], strict=True):
+            if j >= 0:
+                of_own[i] += weight * of_own[j]
+    return of_own @ of_own.T
+
+
+@pytest.mark.parametrize(
+    ("rows", "variance", "missed"), [(8, 1.0 - EXACT, EXACT), (20, 0.95, 0.08)], ids=["few", "many"]
+)
+def test_places_on_a_dense_grid_have_the_states_of_the_standard(
+    rows: int, variance: float, missed: float
+) -> None:
+    places = [
+        Place(f"{i} {j}", "ground", i / KM_PER_DEG, j / KM_PER_DEG) for i in range(rows) for j in range(rows)
+    ]
+    north, east = np.divmod(np.arange(rows * rows), rows)
+    distance = np.hypot(north[:, None] - north[None], east[:, None] - east[None])
+    found = _covariance(RainField(places, [np.uint64(0)] * len(places)))
+    assert variance <= found.diagonal().min() <= found.diagonal().max() < 1.0 + EXACT
+    assert np.abs(found - correlation(distance)).max() < missed
