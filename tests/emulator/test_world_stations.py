@@ -134,6 +134,13 @@ def test_a_terminal_that_travels_leaves_its_station_between_decisions() -> None:
     assert world.epoch(30.0).serving == {"phone": ""}
 
 
+def test_a_terminal_at_its_station_has_a_finite_budget() -> None:
+    here = dataclasses.replace(MAST, latitude_deg=46.0)
+    table = World(_spec(here, access=AccessSpec(layers=("station",)))).epoch(0.0)
+    assert table.range_m.tolist() == [0.0, 0.0]
+    assert table.snr_db[0] == pytest.approx(float(link_budget(CELL, 1.0, 0.0, down=False).snr_db))
+
+
 def test_a_terminal_at_sea_takes_its_links_along() -> None:
     ship = Place(
         "ship", "ship", 44.0, 8.0, radio="ka", access="terminal",
