@@ -25,6 +25,7 @@ from emulator.orbits.motion import Motion
 from emulator.orbits.shells import generate
 from emulator.orbits.tracks import waypoints_at_speed
 from emulator.spec import CircularShell, ConstellationSpec, Geostationary, Place
+from emulator.topology import windows
 from emulator.topology.windows import contact_windows
 from tests.emulator.worlds import verification_text
 
@@ -258,6 +259,26 @@ def test_windows_are_in_order_of_place_and_start_and_progress_is_told() -> None:
     assert set(found["place"]) == {0, 1}
     assert told == sorted(told)
     assert told[-1] == 1.0
+
+
+def test_satellites_keep_their_numbers_when_they_are_taken_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = contact_windows(MIXED, CLOCK, [MUNICH, FLIGHT], 0.0, 7200.0)
+    assert whole["satellite"].max() > 16
+    monkeypatch.setattr(windows, "_BATCH_BYTES", 1.0)
+    assert np.array_equal(contact_windows(MIXED, CLOCK, [MUNICH, FLIGHT], 0.0, 7200.0), whole)
+
+
+def test_a_dip_below_the_least_elevation_shorter_than_a_sample_parts_a_window() -> None:
+    tilted = MIXED[21]
+    below = Place("below", "ground", 10.0, 60.0, 0.0, min_elevation_deg=0.0)
+    low, high = 0.0, 80.0
+    for _ in range(60):
+        middle = 0.5 * (low + high)
+        count = len(contact_windows([tilted], CLOCK, [below], 0.0, 80_000.0, min_elevation_deg=middle))
+        low, high = (middle, high) if count == 1 else (low, middle)
+    dip = contact_windows([tilted], CLOCK, [below], 0.0, 80_000.0, min_elevation_deg=high)
+    assert len(dip) == 2
+    assert 0.0 <= dip["start_s"][1] - dip["end_s"][0] < 5.0
 
 
 def test_nothing_is_found_without_satellites_or_places() -> None:
