@@ -236,6 +236,18 @@ def test_stations_are_chosen_without_any_satellite() -> None:
 # --- stations -------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(("east", "chosen"), [(10.0, 1), (12.0, 2)])
+def test_a_station_out_of_reach_before_the_next_decision_comes_after_what_lasts(
+    east: float, chosen: int
+) -> None:
+    walker = dataclasses.replace(_flier(10.0, east), kind="ground")
+    access = _access(
+        [walker, _station(max_range_km=15.0)], (47.0, 11.0, LEO_KM),
+        policy="best-snr", nominal=_nominal({1: 30.0, 2: 5.0}), decision_interval_s=10.0,
+    )  # fmt: skip
+    assert _serving(access) == [chosen]
+
+
 def test_a_full_station_is_not_offered() -> None:
     dishes = [terminal(f"d{k}", 47.0, 10.0) for k in range(3)]
     access = _access([*dishes, _station(max_links=2)], (47.0, 10.0, LEO_KM), layers=("station", "leo"))
