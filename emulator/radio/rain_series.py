@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emulator.errors import MissingPackageError, WorldError
-from emulator.radio import attenuation_cache
+from emulator.radio import attenuation_cache, itur_calls
 from emulator.radio.rain import exceeded_attenuation_db, slant_attenuation_db
 from emulator.radio.rain_field import RainField
 from emulator.radio.rain_state import place_key
@@ -82,18 +82,9 @@ def _climate_key(place: Place) -> str:
 
 def _look_up(place: Place) -> NDArray[np.float64]:
     try:
-        from itur.models import itu837, itu839
-    except ImportError:
+        return np.array(itur_calls.rain_climate(place.latitude_deg, place.longitude_deg))
+    except MissingPackageError:
         raise MissingPackageError("rain in time needs the itur package (pip install itur)") from None
-    # the maps' cells end just before the pole
-    latitude = min(max(place.latitude_deg, -89.9), 89.9)
-    longitude = place.longitude_deg % 360.0
-    values = (
-        itu837.rainfall_rate(latitude, longitude, 0.01),
-        itu837.rainfall_probability(latitude, longitude),
-        itu839.rain_height(latitude, longitude),
-    )
-    return np.array([float(np.asarray(value.value)) for value in values])
 
 
 @dataclass(frozen=True)

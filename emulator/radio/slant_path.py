@@ -92,11 +92,14 @@ class SlantPath:
     def attenuation(self, elevation_deg: ArrayLike, percent: ArrayLike) -> Attenuation:
         """Components exceeded for a percentage of time, 0.001 to 50, or 0 for a clear sky.
 
-        Raises `WorldError` for elevations beyond 90 degrees and other percentages.
+        Raises `WorldError` for elevations beyond 90 degrees, other percentages, and shapes that do not fit.
         """
-        elevation, share = np.broadcast_arrays(
-            _checked("elevation_deg", elevation_deg, -90.0, 90.0), _checked_percent(percent)
-        )
+        given = _checked("elevation_deg", elevation_deg, -90.0, 90.0), _checked_percent(percent)
+        try:
+            elevation, share = np.broadcast_arrays(*given)
+        except ValueError:
+            shapes = f"elevation_deg and percent have the shapes {given[0].shape} and {given[1].shape}"
+            raise WorldError(f"{shapes}, which must broadcast together") from None
         found = np.empty((4, elevation.size))
         attenuation_table.look_up_components(self.table, elevation.flatten(), share.flatten(), found)
         return Attenuation(*(component.reshape(elevation.shape) for component in found))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import subprocess
 import sys
 from pathlib import Path
 
@@ -176,3 +177,20 @@ def test_the_poles_and_the_date_line_have_a_climate() -> None:
 def test_coordinates_beyond_the_maps_are_refused(latitude: float, longitude: float) -> None:
     with pytest.raises(WorldError, match=r"place off lies at latitude .* but the maps of rain go from"):
         rain_climate(Place("off", "ground", latitude, longitude))
+
+
+def test_looking_up_the_climate_leaves_the_settings_of_numpy_alone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The itur package changes them when it is imported, so that happens in a process of its own."""
+    pytest.importorskip("itur")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    code = (
+        "import numpy as np; before = np.geterr()\n"
+        "from emulator.radio.rain_series import rain_climate\n"
+        "from emulator.spec import Place\n"
+        "rain_climate(Place('site', 'ground', 47.0, 10.0))\n"
+        "assert np.geterr() == before, np.geterr()"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

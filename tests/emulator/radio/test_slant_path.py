@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import os
 import sys
 import warnings
@@ -245,6 +246,10 @@ def test_only_the_first_time_is_announced() -> None:
         ({"frequency_ghz": float("nan")}, r"frequency_ghz is nan, allowed"),
         ({"percent": 60.0}, r"percent is 60, allowed: 0.001 to 50 of the time, or 0 for a clear sky"),
         ({"percent": [0.01, 0.0001]}, r"percent is 0.0001, allowed: 0.001 to 50"),
+        (
+            {"percent": [1.0, 2.0], "elevation_deg": [10.0] * 3},
+            r"shapes \(3,\) and \(2,\), which must broadcast",
+        ),
         ({"elevation_deg": 91.0}, r"elevation_deg is 91, allowed: -90 to 90"),
         ({"polarization_deg": 400.0}, r"polarization_deg is 400, allowed: -180 to 180"),
         ({"diameter_m": -1.0}, r"diameter_m is -1.0, allowed: 0 and above"),
@@ -306,3 +311,45 @@ def test_excess_attenuation_is_what_a_beacon_receiver_measured_over_a_year(
     site = Place("Louvain-la-Neuve", "ground", 50.67, 4.61, 160.0)
     predicted = attenuation(site, float(frequency), 30.0, percent).excess_db
     assert float(predicted) == pytest.approx(_measured(frequency, percent), rel=YEAR)
+
+
+def test_tables_of_another_release_of_the_package_are_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attenuation_cache, "_models", lambda: b"an older release")
+    attenuation_cache.save({"key": np.ones(3)})
+    assert attenuation_cache.load("key", 3) is not None
+    monkeypatch.setattr(attenuation_cache, "_models", lambda: b"a newer release!")
+    assert attenuation_cache.load("key", 3) is None
+    monkeypatch.setattr(attenuation_cache, "_models", lambda: None)
+    assert attenuation_cache.load("key", 3) is not None
+
+
+def test_a_user_without_a_home_keeps_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nowhere() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr(Path, "home", nowhere)
+    assert attenuation(HERE, 19.7, 30.0, 0.01).total_db > 0.0
+
+
+def test_a_full_disk_leaves_no_half_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = Path.write_bytes
+
+    def half(path: Path, content: bytes) -> int:
+        whole(path, content[: len(content) // 2])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", half)
+    attenuation_cache.save({"key": np.ones(3)})
+    assert list(attenuation_cache.directory().iterdir()) == []
+
+
+def test_far_above_the_air_there_is_no_gas_even_on_the_lines_of_oxygen() -> None:
+    found = [
+        float(attenuation(Place("up", "aerial", 0.0, 0.0, km * 1e3), 118.75, 90.0, 0.0).gas_db)
+        for km in (20.0, 30.0, 50.0, 400.0)
+    ]
+    assert found == sorted(found, reverse=True)
+    # the pressure at 30 km is 0.22 of that at 20 km (P.835-6)
+    assert found[1] == pytest.approx(0.2165 * found[0], rel=1e-3)
+    assert found[3] < 1e-9
