@@ -11,6 +11,9 @@ _LONG_SYMBOL_S = 16e-3
 #: LoRa's preamble ends in this many symbols of synchronisation (AN1200.13, section 4)
 _SYNC_SYMBOLS = 4.25
 
+#: registers of the SX1276 hold preambles of this length, symbols
+_PREAMBLE_SYMBOLS = (6, 65_535)
+
 #: GMSK symbols a second in a hop of LR-FHSS
 LR_FHSS_SYMBOL_RATE_HZ = 488.28125
 #: bits of a header replica, of a full payload block, and of the coded bits in that; Semtech LR-FHSS driver
@@ -31,15 +34,15 @@ def lora_airtime_s(
 ) -> float:
     """Seconds on the air of one LoRa packet.
 
-    `spreading_factor` 7 to 12; the coding rate is 4 / `coding_denominator` (5 to 8); `low_data_rate`: None
-    for what the symbol's length asks. Raises `WorldError`. Source: Semtech AN1200.13, section 4.
+    `spreading_factor` 7 to 12; the coding rate is 4 / `coding_denominator` (5 to 8); `preamble_symbols` 6 and
+    above; `low_data_rate`: None for what the symbol's length asks. Raises `WorldError`. Source: Semtech
+    AN1200.13, section 4.
     """
-    _payload(payload_bytes, 255)
-    if not 7 <= spreading_factor <= 12:
-        raise WorldError(f"spreading_factor is {spreading_factor}, allowed: 7 to 12")
-    if not 5 <= coding_denominator <= 8:
-        raise WorldError(f"coding_denominator is {coding_denominator}, allowed: 5 to 8")
-    if not bandwidth_hz > 0.0:
+    _whole("payload_bytes", payload_bytes, 0, 255)
+    _whole("spreading_factor", spreading_factor, 7, 12)
+    _whole("coding_denominator", coding_denominator, 5, 8)
+    _whole("preamble_symbols", preamble_symbols, *_PREAMBLE_SYMBOLS)
+    if not 0.0 < bandwidth_hz < math.inf:
         raise WorldError(f"bandwidth_hz is {bandwidth_hz:g}, it must be above 0")
     symbol_s = 2.0**spreading_factor / bandwidth_hz
     optimised = symbol_s > _LONG_SYMBOL_S if low_data_rate is None else low_data_rate
@@ -56,13 +59,12 @@ def lr_fhss_airtime_s(payload_bytes: int, coding: str = "1/3", headers: int | No
     Raises `WorldError`. Source: Semtech's LR-FHSS driver (payload and 16 bits of CRC with 6 bits of tail,
     coded, in fragments of 48 bits with 2 guard bits each).
     """
-    _payload(payload_bytes, 255)
+    _whole("payload_bytes", payload_bytes, 0, 255)
     if coding not in _LR_FHSS_CODING:
         raise WorldError(f"coding is {coding!r}, allowed: {', '.join(_LR_FHSS_CODING)}")
     numerator, denominator, usual = _LR_FHSS_CODING[coding]
     replicas = usual if headers is None else headers
-    if not 1 <= replicas <= 4:
-        raise WorldError(f"headers is {replicas}, allowed: 1 to 4")
+    _whole("headers", replicas, 1, 4)
     plain = (payload_bytes + 2) * 8 + 6
     # rate 2/3 drops an odd bit, rate 5/6 rounds up
     coded = plain * denominator // numerator if coding != "5/6" else -(-plain * 6 // 5)
@@ -73,6 +75,8 @@ def lr_fhss_airtime_s(payload_bytes: int, coding: str = "1/3", headers: int | No
     return bits / LR_FHSS_SYMBOL_RATE_HZ
 
 
-def _payload(payload_bytes: int, most: int) -> None:
-    if not 0 <= payload_bytes <= most:
-        raise WorldError(f"payload_bytes is {payload_bytes}, allowed: 0 to {most}")
+def _whole(name: str, value: int, least: int, most: int) -> None:
+    if not least <= value <= most:
+        raise WorldError(f"{name} is {value}, allowed: {least} to {most}")
+    if value != int(value):
+        raise WorldError(f"{name} is {value}, it must be a whole number")

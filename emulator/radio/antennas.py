@@ -105,14 +105,20 @@ def gain_dbi(
 ) -> NDArray[np.float64]:
     """Gain in dBi at angles from the beam's axis, of the shape of `off_axis_deg`.
 
-    `scan_deg`: how far a phased array steers its beam from broadside; the angles are counted further away
-    from it. A dipole that stands (zenith, nadir) has its angles counted from the wire. Raises WorldError.
+    Angles -180 to 180. `scan_deg`: how far a phased array steers its beam from broadside, 0 to 90; the angles
+    are counted further away from it. A dipole that stands (zenith, nadir) has its angles counted from the
+    wire. Raises WorldError.
     """
     p = antenna_parameters(antenna, frequency_ghz)
     off = np.abs(np.radians(np.asarray(off_axis_deg, dtype=np.float64)))
+    if not np.all(off <= math.pi):
+        wrong = np.asarray(off_axis_deg, dtype=np.float64)[~(off <= math.pi)].flat[0]
+        raise WorldError(f"off_axis_deg is {wrong:g}, allowed: -180 to 180")
+    if not 0.0 <= scan_deg <= 90.0:
+        raise WorldError(f"scan_deg is {scan_deg:g}, allowed: 0 to 90")
     flat = np.ravel(off)
     scan = math.radians(scan_deg)
-    out = np.array([p[3] + relative_gain_db(p[0], a, scan + a, p[2], p[3], p[4]) for a in flat])
+    out = np.array([p[3] + relative_gain_db(p[0], a, min(scan + a, math.pi), p[2], p[3], p[4]) for a in flat])
     return out.reshape(off.shape)
 
 

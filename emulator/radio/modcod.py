@@ -153,7 +153,12 @@ class ModCodTable:
         return self._alone.frame_error(snr, np.zeros(len(snr), dtype=np.int32), index)
 
     def sensitivity_dbm(self, bandwidth_hz: float, noise_figure_db: float) -> Floats:
-        """Least received power of each ModCod, dBm, over thermal noise at 290 K in `bandwidth_hz`."""
+        """Least received power of each ModCod, dBm, over thermal noise at 290 K in `bandwidth_hz`.
+
+        Raises `WorldError` unless the bandwidth is above 0.
+        """
+        if not 0.0 < bandwidth_hz < math.inf:
+            raise WorldError(f"bandwidth_hz is {bandwidth_hz:g}, it must be above 0")
         return self.threshold_db + _NOISE_DBM_HZ + 10.0 * math.log10(bandwidth_hz) + noise_figure_db
 
 

@@ -34,8 +34,16 @@ def mean_radiating_temperature_k(surface_temperature_k: ArrayLike) -> Floats:
 
 
 def sky_noise_k(attenuation_db: ArrayLike, mean_radiating_k: ArrayLike = MEAN_RADIATING_K) -> Floats:
-    """Noise temperature in K of a sky that absorbs this much, scintillation apart: P.618-14 section 3."""
-    through = 10.0 ** (-0.1 * np.asarray(attenuation_db, dtype=float))
+    """Noise temperature in K of a sky that absorbs this much, scintillation apart: P.618-14 section 3.
+
+    Raises `WorldError` for negative attenuation: what amplifies is no sky.
+    """
+    attenuation = np.asarray(attenuation_db, dtype=float)
+    if not np.all(attenuation >= 0.0):
+        raise WorldError(
+            f"attenuation_db is {attenuation[~(attenuation >= 0.0)].flat[0]:g}, allowed: 0 and above"
+        )
+    through = 10.0 ** (-0.1 * attenuation)
     return np.asarray(np.asarray(mean_radiating_k, dtype=float) * (1.0 - through) + COSMIC_K * through)
 
 

@@ -162,7 +162,7 @@ def environment_code(name: str) -> int:
 
 def band_code(frequency_ghz: float) -> int:
     """Code of the band whose table a frequency uses; raises WorldError unless it is above 0."""
-    if not frequency_ghz > 0.0:
+    if not 0.0 < frequency_ghz < math.inf:
         raise WorldError(f"frequency is {frequency_ghz:g} GHz, it must be above 0")
     return S_BAND if frequency_ghz < SPLIT_GHZ else KA_BAND
 
@@ -191,7 +191,7 @@ def mean_excess_loss_db(
     environment: str, frequency_ghz: float, elevation_deg: ArrayLike
 ) -> NDArray[np.float64]:
     """Mean loss in dB beyond free space by what stands around, at elevations [...] in degrees."""
-    elevation = np.asarray(elevation_deg, dtype=np.float64)
+    elevation = _elevations(elevation_deg)
     flat = np.radians(elevation.ravel())
     codes = np.full(flat.shape, environment_code(environment), dtype=np.int64)
     out = np.empty_like(flat)
@@ -211,9 +211,11 @@ def excess_loss_db(
 
     `key`: `emulator.links.random.link_key`. What an instant gets does not depend on which others are asked.
     """
-    if not correlation_s > 0.0:
+    if not 0.0 < correlation_s < math.inf:
         raise WorldError(f"correlation time is {correlation_s:g} s, it must be above 0")
-    times, elevations = np.broadcast_arrays(np.asarray(t_s, float), np.radians(elevation_deg))
+    times, elevations = np.broadcast_arrays(np.asarray(t_s, float), np.radians(_elevations(elevation_deg)))
+    if not np.all(np.isfinite(times)):
+        raise WorldError(f"t_s is {times[~np.isfinite(times)].flat[0]:g}, it must be a number of seconds")
     code = np.array([environment_code(environment)], dtype=np.int64)
     band = np.array([band_code(frequency_ghz)], dtype=np.int64)
     keys, sight, loss = np.array([key], dtype=np.uint64), np.empty(1, np.int64), np.empty(1)
@@ -230,5 +232,13 @@ def _band_named(band: str) -> int:
     return BANDS[band]
 
 
+def _elevations(elevation_deg: ArrayLike) -> NDArray[np.float64]:
+    elevation = np.asarray(elevation_deg, dtype=np.float64)
+    wrong = elevation[~(np.abs(elevation) <= 90.0)]
+    if wrong.size:
+        raise WorldError(f"elevation_deg is {wrong.flat[0]:g}, allowed: -90 to 90")
+    return elevation
+
+
 def _interpolated(row: NDArray[np.float64], elevation_deg: ArrayLike) -> NDArray[np.float64]:
-    return np.asarray(np.interp(np.asarray(elevation_deg, float), np.arange(10.0, 91.0, 10.0), row))
+    return np.asarray(np.interp(_elevations(elevation_deg), np.arange(10.0, 91.0, 10.0), row))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -66,6 +67,9 @@ def test_lr_fhss_sends_three_headers_with_the_robust_coding_and_two_with_the_fas
         (lambda: lora_airtime_s(10, 6, 125e3), "spreading_factor is 6, allowed: 7 to 12"),
         (lambda: lora_airtime_s(10, 7, -1.0), "bandwidth_hz is -1, it must be above 0"),
         (lambda: lora_airtime_s(10, 7, 125e3, 9), "coding_denominator is 9, allowed: 5 to 8"),
+        (lambda: lora_airtime_s(10, 7, math.inf), "bandwidth_hz is inf, it must be above 0"),
+        (lambda: lora_airtime_s(10, 7.5, 125e3), "spreading_factor is 7.5, it must be a whole number"),  # type: ignore[arg-type]
+        (lambda: lora_airtime_s(10, 7, 125e3, preamble_symbols=-100), "preamble_symbols is -100, allowed: 6"),
         (lambda: lr_fhss_airtime_s(10, "3/4"), "coding is '3/4', allowed: 1/3, 1/2, 2/3, 5/6"),
         (lambda: lr_fhss_airtime_s(10, "1/3", 5), "headers is 5, allowed: 1 to 4"),
     ],

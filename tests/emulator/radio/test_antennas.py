@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emulator.errors import WorldError
@@ -135,6 +135,7 @@ def test_small_antennas_radiate_what_they_are_fed(name: str) -> None:
     assert total == pytest.approx(1.0, abs=0.003)
 
 
+@settings(deadline=None)
 @given(
     pattern=st.sampled_from(sorted(PATTERNS)),
     off=st.floats(0.0, math.pi),
@@ -149,6 +150,7 @@ def test_no_direction_is_better_than_the_peak_or_worse_than_the_floor(
     assert FLOOR_DB <= gain <= 0.0
 
 
+@settings(deadline=None)
 @given(
     name=st.sampled_from(["dish-s465", "satellite-s1528"]),
     diameter=st.floats(0.2, 10.0),
@@ -227,3 +229,19 @@ def test_what_is_no_antenna_gets_one_sentence(antenna: Antenna, sentence: str) -
 def test_frequency_must_be_above_zero() -> None:
     with pytest.raises(WorldError, match="frequency is -2 GHz, it must be above 0"):
         gain_dbi(Antenna(), 0.0, -2.0)
+
+
+@pytest.mark.parametrize(
+    ("off_axis_deg", "scan_deg", "sentence"),
+    [
+        ([0.0, 200.0], 0.0, "off_axis_deg is 200, allowed: -180 to 180"),
+        ([0.0, math.nan], 0.0, "off_axis_deg is nan, allowed: -180 to 180"),
+        ([0.0], 120.0, "scan_deg is 120, allowed: 0 to 90"),
+        ([0.0], math.nan, "scan_deg is nan, allowed: 0 to 90"),
+    ],
+)
+def test_what_is_no_angle_gets_one_sentence(
+    off_axis_deg: list[float], scan_deg: float, sentence: str
+) -> None:
+    with pytest.raises(WorldError, match=sentence):
+        gain_dbi(Antenna("phased-array", diameter_m=0.5), off_axis_deg, 20.0, scan_deg)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emulator.errors import WorldError
@@ -189,6 +189,7 @@ def test_terrestrial_cell_and_satellite_in_one_s_band_channel() -> None:
     assert to_cell_user == pytest.approx(16.2 + lost, abs=BY_HAND_DB)
 
 
+@settings(deadline=None)
 @given(st.floats(-40.0, 60.0), st.floats(-60.0, 60.0))
 def test_interference_never_helps_and_more_of_it_never_less(snr: float, level: float) -> None:
     sinr = float(sinr_db(snr, level))
@@ -197,6 +198,7 @@ def test_interference_never_helps_and_more_of_it_never_less(snr: float, level: f
     assert float(sinr_db(snr, level + 1.0)) < sinr
 
 
+@settings(deadline=None)
 @given(st.floats(0.0, 40.0))
 def test_stronger_strangers_disturb_by_as_much_more(power: float) -> None:
     louder = _square(eirp_dbw=[20.0, 20.0 + power])

@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emulator.errors import WorldError
@@ -162,6 +162,7 @@ def _by_search(table: ModCodTable, snr: float, current: int, margin: float, hyst
     return fits if current < 0 or fits <= current else max(current, fits_well)
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(
@@ -195,3 +196,24 @@ def test_a_packet_is_lost_with_any_of_its_frames() -> None:
     assert packet_error(0.1, 1, 1_000) == pytest.approx(0.1)
     assert packet_error(1e-17, 3_000, 1_000) == pytest.approx(3e-17)
     assert packet_error(1.0, 3_000, 1_000) == 1.0
+
+
+@pytest.mark.parametrize("bandwidth_hz", [0.0, -1.0, float("nan")])
+def test_no_sensitivity_is_told_without_a_bandwidth(bandwidth_hz: float) -> None:
+    with pytest.raises(WorldError, match=r"bandwidth_hz is (0|-1|nan), it must be above 0"):
+        modcod_table("lora").sensitivity_dbm(bandwidth_hz, 6.0)
+
+
+def test_dvb_s2_thresholds_are_those_of_the_standard() -> None:
+    """EN 302 307-1 table 13: ideal Es/N0 of the rows that no S2X row replaces."""
+    standard = {
+        "QPSK": {"1/4": -2.35, "1/3": -1.24, "2/5": -0.30, "1/2": 1.00, "3/5": 2.23, "2/3": 3.10,
+                 "3/4": 4.03, "4/5": 4.68},
+        "8PSK": {"3/5": 5.50},
+        "16APSK": {"3/4": 10.21, "4/5": 11.03},
+        "32APSK": {"3/4": 12.73, "4/5": 13.64},
+    }  # fmt: skip
+    table = modcod_table("dvb-s2x")
+    found = dict(zip(table.labels, table.threshold_db.tolist(), strict=True))
+    expected = {f"{name} {rate}": level for name, rows in standard.items() for rate, level in rows.items()}
+    assert {label: found[label] for label in expected} == expected

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emulator.errors import WorldError
@@ -35,6 +35,7 @@ def test_the_air_radiates_colder_than_the_surface() -> None:
     assert mean_radiating_temperature_k(293.4) == pytest.approx(275.0, abs=0.1)
 
 
+@settings(deadline=None)
 @given(st.floats(0.0, 60.0), st.floats(0.0, 5.0), st.floats(20.0, 2000.0))
 def test_the_loss_is_the_rise_of_the_sky_over_the_noise_there_was(
     extra: float, clear: float, k: float
@@ -54,6 +55,7 @@ def test_the_loss_is_bounded_by_a_sky_as_warm_as_the_air() -> None:
     assert float(g_over_t_loss_db(1000.0, 0.0, 150.0)) == pytest.approx(10.0 * np.log10(1.0 + 272.3 / 150.0))
 
 
+@settings(deadline=None)
 @given(st.floats(-1.0, 200.0), st.floats(0.0, 20.0), st.floats(20.0, 5000.0))
 def test_attenuation_is_found_back_from_the_drop_of_snr(extra: float, clear: float, system_k: float) -> None:
     drop = extra + g_over_t_loss_db(extra, clear, system_k)
@@ -74,3 +76,9 @@ def test_arguments_broadcast() -> None:
 def test_a_negative_system_noise_is_refused(system_noise_k: float) -> None:
     with pytest.raises(WorldError, match=r"system_noise_k is (-1|nan), allowed: above 0, or 0 for none"):
         g_over_t_loss_db(3.0, 0.5, system_noise_k)
+
+
+@pytest.mark.parametrize("attenuation_db", [-5.0, float("nan")])
+def test_a_sky_that_amplifies_is_refused(attenuation_db: float) -> None:
+    with pytest.raises(WorldError, match=r"attenuation_db is (-5|nan), allowed: 0 and above"):
+        sky_noise_k([1.0, attenuation_db])

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emulator.errors import WorldError
@@ -102,6 +104,7 @@ def test_process_has_the_shares_and_spreads_of_the_tables(environment: str, elev
     )
 
 
+@settings(deadline=None)
 @given(seed=st.integers(0, 2**32), start=st.floats(-1e4, 1e6), step=st.floats(0.01, 30.0))
 def test_an_instant_does_not_depend_on_the_steps_asked(seed: int, start: float, step: float) -> None:
     key = link_key(seed, "board", "sat")
@@ -138,6 +141,11 @@ def test_satellite_that_rises_comes_into_sight_and_stays() -> None:
         (lambda: los_probability("forest", 10.0), "environment is 'forest', allowed: none, dense-urban"),
         (lambda: clutter_loss_db("urban", "x", 10.0), "band is 'x', allowed: s, ka"),
         (lambda: mean_excess_loss_db("urban", -2.0, 10.0), "frequency is -2 GHz, it must be above 0"),
+        (lambda: mean_excess_loss_db("urban", math.inf, 10.0), "frequency is inf GHz, it must be above 0"),
+        (lambda: mean_excess_loss_db("urban", 2.0, math.nan), "elevation_deg is nan, allowed: -90 to 90"),
+        (lambda: los_probability("urban", [10.0, 95.0]), "elevation_deg is 95, allowed: -90 to 90"),
+        (lambda: excess_loss_db(1, 0.0, "urban", 2.0, math.nan), "elevation_deg is nan, allowed: -90 to 90"),
+        (lambda: excess_loss_db(1, math.nan, "urban", 2.0, 10.0), "t_s is nan, it must be a number"),
         (
             lambda: excess_loss_db(1, 0.0, "urban", 2.0, 10.0, 0.0),
             "correlation time is 0 s, it must be above",
