@@ -25,10 +25,10 @@ class Published(NamedTuple):
 
 #: label, spectral efficiency in bit/symbol, ideal Es/N0 in dB for a quasi-error-free channel (frame
 #: error rate 1e-7 for S2, 1e-5 for the S2X additions), normal frames, no pilots, additive white Gaussian
-#: noise: EN 302 307-1 V1.4.1 table 13 and EN 302 307-2 table 20a. The S2X rows agree with two public
-#: listings of table 20a, but for two efficiencies in which these differ from each other (32APSK 2/3-L:
-#: 3.289502 and 3.291954; 64APSK 5/6: 4.933701 and 4.936639). There, as in all other rows, stands what
-#: follows from the frame: (Kbch - 80) / (64800 / bits per symbol + 90).
+#: noise: EN 302 307-1 V1.4.1 table 13 and EN 302 307-2 table 20a. The thirteen S2 rows agree with four
+#: public listings of table 13, the S2X rows with two of table 20a, but for two efficiencies in which these
+#: differ from each other (32APSK 2/3-L: 3.289502 and 3.291954; 64APSK 5/6: 4.933701 and 4.936639). There,
+#: as in all other rows, stands what follows from the frame: (Kbch - 80) / (64800 / bits per symbol + 90).
 #: Those that need more Es/N0 than another of the same efficiency are left out.
 _DVB_S2X = (
     ("QPSK 2/9", 0.434841, -2.85),

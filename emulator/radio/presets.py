@@ -6,8 +6,12 @@
 (gases, 3 dB of shadowing, scintillation) is for the emulator's own models or the caller, so no
 implementation loss is in the sets either. Orbits are not part of a set.
 
-Not seen in any public copy of the tables but consistent with the rest: the satellites' G/T in Ka band of
-set 1 GEO, and of set 2 (set 1's less the 8 dB that its antennas have less gain).
+Not verified, as no public copy of the tables was found that shows them: the satellites' G/T in Ka band of
+set 1 GEO, of set 1 LEO-1200 (taken as LEO-600's, whose antenna it has), and of all of set 2 (set 1's less
+the 8 dB that its antennas have less gain). They are consistent with the rest, no more.
+
+Links of the NB-IoT sets are adapted with the uplink's table in both directions: for the way down, of 180
+kHz, the emulator has none of its own.
 """
 
 from __future__ import annotations
