@@ -10,13 +10,13 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable
-from functools import partial
 from typing import Protocol
 
 from emulator.spec import WorldSpec
 from nodes.wire import Record, Value
 from testbed.twin.attribution import LinkFall
 from testbed.twin.baselines import ConstantBaseline
+from testbed.twin.channels import Channels
 from testbed.twin.detect import Alarm, threshold_for
 from testbed.twin.events import Channel, Events
 from testbed.twin.knowledge import Knowledge
@@ -35,7 +35,7 @@ from testbed.twin.predict import (
     prediction_records,
     residual_record,
 )
-from testbed.twin.radio import Phase, RadioChannel
+from testbed.twin.radio import Phase
 from testbed.twin.servers import ServerBelief
 from testbed.twin.tasks import Tasks
 from testbed.twin.watching import LinkWatching
@@ -63,7 +63,6 @@ class Twin:
         self.knowledge = knowledge
         self.window_s = knowledge.window_s
         self._window_ns = round(knowledge.window_s * 1e9)
-        self.channels: dict[Channel, RadioChannel] = {}
         self.links: dict[str, LinkBelief] = {}
         self.counters: Counter[str] = Counter()
         self.events = Events(knowledge.window_s)
@@ -84,6 +83,8 @@ class Twin:
         run_length = channels * per_day / knowledge.settings.false_alarms_per_day
         #: CUSUM threshold of every channel, from the false-alarm rate that all of them share
         self.threshold = threshold_for(run_length, 1.0)
+        self._channels = Channels(knowledge.world, self.threshold, self._network.attenuation_of_fall)
+        self.channels = self._channels.all
         self._watching = LinkWatching(self.events, self.threshold, 1.0 / run_length, self.window_s)
         self.servers = {name: ServerBelief(hz, self.threshold) for name, hz in knowledge.servers.items()}
         self._tasks = Tasks(
@@ -108,15 +109,6 @@ class Twin:
         channel = self.channels.get((place, direction))
         return 0.0 if channel is None else channel.bias.mean
 
-    def _channel(self, place: str, direction: str) -> RadioChannel:
-        """The belief about a place's radio in a direction, made when it is first needed."""
-        found = self.channels.get((place, direction))
-        if found is None:
-            found = self.channels[place, direction] = RadioChannel(
-                self.threshold, partial(self._network.attenuation_of_fall, place, direction)
-            )
-        return found
-
     # --- predict ------------------------------------------------------------------------------
 
     def predict(self, window: int) -> list[Record]:
@@ -130,7 +122,7 @@ class Twin:
             belief = self._belief(link)
             channel = None
             if link.place and math.isfinite(link.snr_db):
-                channel = self._channel(link.place, link.direction)
+                channel = self._channels.of(link)
             made[link.id] = predict_link(link, belief, channel)
             records += prediction_records(made[link.id], belief, self._baseline, t_ns, self.window_s)
         for name in self._present - made.keys():

@@ -20,6 +20,8 @@ SMALLEST_FADE_DB = 0.75
 #: a fade counts as over below this, dB, for `QUIET_WINDOWS` in a row
 OVER_DB = 0.6
 QUIET_WINDOWS = 3
+#: of a modem nobody has heard yet, dB
+_UNKNOWN_BIAS_DB = 1.0
 _START_WINDOWS = 4
 _HOLD_WINDOWS = 4
 
@@ -38,7 +40,7 @@ class RadioChannel:
         self, threshold: float, attenuation_of_fall: Callable[[float], float] = lambda fall_db: fall_db
     ) -> None:
         self._attenuation_of = attenuation_of_fall
-        self.bias = ScalarKalman(0.0, sd=1.0, process_sd=0.01)
+        self.bias = ScalarKalman(0.0, sd=_UNKNOWN_BIAS_DB, process_sd=0.01)
         self.fade = ScalarKalman(0.0, sd=0.0, process_sd=0.0)
         # Until it is known whether reports are correlated, they are taken to be: the careful side.
         self.noise = Whitener(prior_sd=0.4, floor_sd=0.1, prior_phi=0.5)
@@ -137,6 +139,11 @@ class RadioChannel:
         self.phase = Phase.WATCHING
         self.fade = ScalarKalman(0.0, sd=0.0, process_sd=0.0)
         self.bias.variance += 0.2**2
+        self._start_over()
+
+    def moved(self) -> None:
+        """The other end is another modem now: as much is known of the bias as at first."""
+        self.bias.variance = max(self.bias.variance, _UNKNOWN_BIAS_DB**2)
         self._start_over()
 
     def _start_over(self) -> None:
