@@ -139,7 +139,12 @@ def run(
     ] = None,
     sets: Sets = None,
     out: Annotated[
-        Path, typer.Option(metavar="DIR", help="Folder in which the run's own folder is made.")
+        Path,
+        typer.Option(
+            metavar="DIR",
+            help="Folder in which the run's own folder is made.",
+            callback=_writable_folder,
+        ),
     ] = Path("runs"),
     live: Annotated[
         bool, typer.Option("--live", help="Show every event as it happens, not only the progress.")

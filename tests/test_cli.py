@@ -65,6 +65,8 @@ def test_every_command_has_a_name_of_the_contract() -> None:
         (["bridge", "a", "--connect", "tcp://127.0.0.1:1", "--bogus"], "unrecognized arguments"),
         (["run", "laptop", "--json", "/proc/none/x.json"], "--json /proc/none/x.json: cannot be written"),
         (["run", "laptop", "--json", "/"], "--json /: cannot be written (Is a directory)"),
+        (["run", "laptop", "--out", "/proc/none"], "--out /proc/none: cannot be written"),
+        (["run", "laptop", "--out", __file__], f"--out {__file__}: cannot be written (there is a file"),
         (["schema", "--json", "/proc/none/x.json"], "--json /proc/none/x.json: cannot be written"),
     ],
 )  # fmt: skip

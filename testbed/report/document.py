@@ -25,6 +25,7 @@ def build(data: RunData) -> dict[str, Any]:
     """The content of report.json of a run."""
     report: dict[str, Any] = {
         "run": _run(data),
+        "elements": _elements(data),
         "conservation": conservation(data.info),
         "injection": _injection(data),
         "links": _links(data),
@@ -91,6 +92,12 @@ def _run(data: RunData) -> dict[str, Any]:
     run["folder"] = str(data.path)
     run["observations"] = sum(len(data.of(name)) for name in _OBSERVED)
     return run
+
+
+def _elements(data: RunData) -> list[str]:
+    """What the plant said of the elements: satellites left out and why, and how old the sets are."""
+    said = (record.fields.get("text") for record in data.of("event", what="elements"))
+    return [text for text in said if isinstance(text, str) and text]
 
 
 def _injection(data: RunData) -> dict[str, Any]:

@@ -263,6 +263,7 @@ def _method(report: dict[str, Any]) -> str:
         f"computed in {number(epochs.get('compute_ms_p50'))} ms (p50), "
         f"{number(epochs.get('compute_ms_p99'))} ms (p99)",
         "first packet": f"{number(run.get('first_packet_s'))} s after the command",
+        "satellites": "; ".join(report["elements"]),
         "packet-hops recorded": number(report["telemetry"].get("packet_hops")),
         "not recorded, log full": number(injection.get("log_overflow")),
     }

@@ -88,6 +88,8 @@ def _facts(document: dict[str, Any]) -> Table:
     first = document["run"].get("first_packet_s")
     if first is not None:
         table.add_row(Text("  first packet", style="dim"), f"{first:.1f} s after the command")
+    for said in document["elements"]:
+        table.add_row(Text("  elements", style="dim"), Text(said))
     return table
 
 

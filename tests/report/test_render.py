@@ -55,6 +55,26 @@ def test_report_json_is_finite_though_an_observation_is_not(folder):
     json.loads((path / "report.json").read_text(), parse_constant=refuse)
 
 
+def test_satellites_left_out_and_the_age_of_elements_are_told_wherever_a_run_is_reported(folder):
+    made = folder().fill()
+    said = [
+        "1 satellites left out (OLD-1: it has decayed)",
+        "4 satellites; epochs are 1.50 days from the start",
+    ]
+    for text in said:
+        made.add(-1.0, "event", {"what": "elements", "source": "channel"}, text=text)
+    made.add(-1.0, "event", {"what": "other", "source": "channel"}, text="of no matter")
+    rendered = report.render(made.write())
+    assert json.loads((rendered.folder / "report.json").read_text())["elements"] == said
+    assert all(text in summary(rendered, width=200) for text in said)
+    assert all(text in (rendered.folder / "report.html").read_text() for text in said)
+
+
+def test_a_run_without_elements_says_nothing_of_them(good):
+    assert good.document["elements"] == []
+    assert "elements" not in summary(good)
+
+
 def test_the_copy_asked_for_equals_report_json(folder, tmp_path):
     rendered = report.render(folder().fill().write(), tmp_path / "elsewhere" / "copy.json")
     assert (tmp_path / "elsewhere" / "copy.json").read_text() == (rendered.folder / "report.json").read_text()
