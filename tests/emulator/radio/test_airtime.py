@@ -55,6 +55,11 @@ def test_lr_fhss_header_and_full_block_last_as_published() -> None:
     assert one == pytest.approx(0.233472 + 6 * 0.1024 + 20 / 488.28125, abs=MICROSECOND)
 
 
+def test_lr_fhss_rounds_up_to_whole_bits_with_the_fastest_coding() -> None:
+    # 2 bytes: (4 x 8 + 6) x 6/5 = 45.6 coded bits, one block of 46 + 2 bits
+    assert lr_fhss_airtime_s(2, "5/6", headers=1) == pytest.approx((114 + 48) / 488.28125, abs=MICROSECOND)
+
+
 def test_lr_fhss_sends_three_headers_with_the_robust_coding_and_two_with_the_fast() -> None:
     assert lr_fhss_airtime_s(10, "1/3") == lr_fhss_airtime_s(10, "1/3", headers=3)
     assert lr_fhss_airtime_s(10, "2/3") == lr_fhss_airtime_s(10, "2/3", headers=2)

@@ -137,6 +137,14 @@ def test_links_of_one_receiver_are_scheduled_apart_unless_said_otherwise() -> No
     assert interference_over_noise_db(star, shared_ends=True)[0] == pytest.approx(_snr_db(star)[1])
 
 
+def test_beams_of_one_satellite_are_of_different_colour_unless_said_otherwise() -> None:
+    square = _square()
+    beams = dataclasses.replace(square, tx_m=[np.asarray(square.tx_m)[0]] * 2, tx_end=[0, 0])
+    assert np.all(np.isneginf(interference_over_noise_db(beams)))
+    # to the first receiver the other beam comes as strong as its own
+    assert interference_over_noise_db(beams, shared_ends=True)[0] == pytest.approx(_snr_db(beams)[0])
+
+
 def test_earth_stands_in_the_way() -> None:
     place = ecef_from_geodetic([0.0, 0.0, 90.0], [0.0, 180.0, 0.0], [0.0, 0.0, 0.0])
     sky = ecef_from_geodetic([0.0, 0.0, 90.0], [0.0, 180.0, 0.0], [600e3] * 3)

@@ -99,3 +99,25 @@ def test_every_set_is_complete(name: str) -> None:
 def test_unknown_set_is_told_with_the_known_ones() -> None:
     with pytest.raises(WorldError, match="radio preset is 'tr1', allowed: tr38821-set1-geo-s-handheld, "):
         radio_preset("tr1")
+
+
+@pytest.mark.parametrize("number", ["set1", "set2"])
+@pytest.mark.parametrize("ending", ["s-handheld", "ka-vsat"])
+def test_twice_the_altitude_has_four_times_the_power_from_the_same_satellite(
+    number: str, ending: str
+) -> None:
+    """TR 38.821 section 6.1.1: LEO at 1200 and 600 km have one antenna and one power flux on the ground."""
+    high, low = (radio_preset(f"tr38821-{number}-{orbit}-{ending}") for orbit in ("leo1200", "leo600"))
+    assert high.down_eirp_dbw - low.down_eirp_dbw == pytest.approx(6.0)
+    assert (high.up_g_over_t_db_k, high.far_antenna) == (low.up_g_over_t_db_k, low.far_antenna)
+
+
+@pytest.mark.parametrize(("ending", "less_db"), [("s-handheld", 6.0), ("ka-vsat", 8.0)])
+@pytest.mark.parametrize("orbit", ["leo1200", "leo600"])
+def test_smaller_satellites_differ_by_the_gain_of_their_antenna(
+    orbit: str, ending: str, less_db: float
+) -> None:
+    one, two = (radio_preset(f"tr38821-{number}-{orbit}-{ending}") for number in ("set1", "set2"))
+    assert one.far_antenna.gain_dbi - two.far_antenna.gain_dbi == pytest.approx(less_db)
+    assert one.down_eirp_dbw - two.down_eirp_dbw == pytest.approx(less_db)
+    assert one.up_g_over_t_db_k - two.up_g_over_t_db_k == pytest.approx(less_db)

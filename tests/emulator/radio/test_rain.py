@@ -7,6 +7,7 @@ import csv
 import pytest
 
 from emulator.radio.rain import (
+    exceeded_attenuation_db,
     slant_attenuation_db,
     slant_path_km,
     specific_attenuation_db_km,
@@ -87,3 +88,9 @@ def test_below_one_gigahertz_rain_attenuates_as_at_one() -> None:
         50.0, 1.0, 30.0, 10.0, 5.0, 0.0
     )
     assert terrestrial_attenuation_db(50.0, 0.4, 5.0) == terrestrial_attenuation_db(50.0, 1.0, 5.0)
+
+
+def test_both_hemispheres_have_the_same_spread_of_rain_over_the_year() -> None:
+    for percent in (0.001, 0.1, 0.5):
+        north, south = (exceeded_attenuation_db(10.0, percent, 20.0, latitude) for latitude in (10.0, -10.0))
+        assert north == south != exceeded_attenuation_db(10.0, percent, 20.0, 50.0)

@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emulator.errors import MissingPackageError, WorldError
-from emulator.radio import attenuation_cache, slant_path
+from emulator.radio import attenuation_cache, itur_calls, slant_path
 from emulator.radio.attenuation_table import look_up
 from emulator.radio.slant_path import PathRequest, SlantPath, attenuation, slant_paths, stacked
 from emulator.spec import Place
@@ -192,11 +192,13 @@ def test_without_cache_and_package_the_error_says_what_would_help(monkeypatch: p
 def test_a_damaged_file_is_computed_again(damage: bytes | None, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = float(attenuation(HERE, 19.7, 30.0, 0.01).total_db)
     (file,) = attenuation_cache.directory().iterdir()
-    content = bytearray(file.read_bytes())
+    whole = file.read_bytes()
+    content = bytearray(whole)
     content[-1] ^= 1
     file.write_bytes(bytes(content) if damage is None else damage)
     _new_process(monkeypatch, itur=True)
     assert float(attenuation(HERE, 19.7, 30.0, 0.01).total_db) == expected
+    assert file.read_bytes() == whole
     _new_process(monkeypatch, itur=False)
     assert float(attenuation(HERE, 19.7, 30.0, 0.01).total_db) == expected
 
@@ -353,3 +355,12 @@ def test_far_above_the_air_there_is_no_gas_even_on_the_lines_of_oxygen() -> None
     # the pressure at 30 km is 0.22 of that at 20 km (P.835-6)
     assert found[1] == pytest.approx(0.2165 * found[0], rel=1e-3)
     assert found[3] < 1e-9
+
+
+def test_it_is_colder_high_above_the_ground_and_not_on_mountains() -> None:
+    """6.5 K a km up to the tropopause (P.835-6); P.1510 is of the ground, which reaches up to 3 km here."""
+    heights = np.array([0.0, 3.0, 8.0, 19.0])
+    found = itur_calls.climate(np.full(4, 47.0), np.full(4, 10.0), heights, (5.0,)).temperature_k
+    assert found[1] == found[0]
+    assert found[2] == pytest.approx(found[0] - 5.0 * 6.5)
+    assert found[3] == 216.65
