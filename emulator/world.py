@@ -29,6 +29,7 @@ from emulator.spec import WorldSpec
 from emulator.table import ACCESS, FEEDER, FIXED, ISL, Adjustments, LinkTable
 from emulator.topology.access import Access
 from emulator.topology.isl import Isl
+from emulator.topology.routes import check_size
 from emulator.units import ROUTING_PACKET_BITS, SPEED_OF_LIGHT_M_S
 from emulator.weather import Weather
 
@@ -72,6 +73,7 @@ class World:
         checks.links(spec, self.place_index)
         checks.adjustments(self.adjustments, self.place_index, self.satellites)
         self.hosts = np.array([self.place_index[place.id] for place in spec.places], dtype=np.int32)
+        check_size(len(self.places), len(self.hosts))
         self._aliases = np.flatnonzero(self.hosts != np.arange(len(self.hosts)))
 
         self._profiles = Profiles(spec.constellation, spec.radios, spec.links)

@@ -83,9 +83,9 @@ class Constellation(Table):
         default="none",
         description="inter-satellite links: none; ahead, behind and to both next planes; to the nearest",
     )
-    isl_neighbours: int = Field(default=4, ge=1, le=16, description="links a satellite has with nearest")
+    isl_neighbours: int = Field(default=4, ge=1, le=64, description="links a satellite has with nearest")
     isl_max_range_km: float = Field(
-        default=5000.0, gt=0, le=100_000, description="how far an inter-satellite link reaches"
+        default=5000.0, gt=0, le=130_000, description="how far an inter-satellite link reaches"
     )
     interlayer: Literal["none", "nearest"] = Field(
         default="none",
