@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+import typer.core
 
 from testbed.errors import BadInput, TestbedError
 
@@ -27,7 +28,24 @@ _UsageError: Any = typer.BadParameter.__bases__[0]
 #: our packages: one of theirs that is missing is not a matter of what is installed
 _OURS = ("testbed", "emulator", "nodes", "firmware_bridge", "dashboards")
 
+#: the order of the help: from a run to what it needs
+_ORDER = (
+    "run", "report", "replay", "validate", "bench", "export", "influx", "node", "bridge", "dashboards",
+    "doctor", "schema", "scenarios",
+)  # fmt: skip
+
+
+class _InOrder(typer.core.TyperGroup):
+    """Lists commands and groups of commands in `_ORDER`; others after them, as they are defined."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return sorted(
+            super().list_commands(ctx), key=lambda n: _ORDER.index(n) if n in _ORDER else len(_ORDER)
+        )
+
+
 app = typer.Typer(
+    cls=_InOrder,
     help="Emulation testbed for digital twins of integrated satellite-terrestrial networks.",
     no_args_is_help=True,
     add_completion=False,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
+import math
 import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -38,13 +39,17 @@ class Figures:
         return value >= limit if key in self.at_least else value <= limit
 
     def as_dict(self) -> dict[str, Any]:
-        """`{"bench", "figures", "limits", "ratios"}`."""
+        """`{"bench", "figures", "limits", "ratios"}`; what is not finite is None."""
         return {
             "bench": self.bench,
-            "figures": self.figures,
-            "limits": self.limits,
-            "ratios": self.ratios,
+            "figures": _finite(self.figures),
+            "limits": _finite(self.limits),
+            "ratios": _finite(self.ratios),
         }
+
+
+def _finite(values: dict[str, float]) -> dict[str, float | None]:
+    return {key: value if math.isfinite(value) else None for key, value in values.items()}
 
 
 def known() -> dict[str, str]:
