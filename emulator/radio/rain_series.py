@@ -210,6 +210,8 @@ class RainSeries:
 
     def state(self, place: str, t_s: float) -> float:
         """The rain state of a place: standard normal, rain above the quantile of its probability."""
+        if not math.isfinite(t_s):
+            raise WorldError(f"time of rain is {t_s:g} s, it must be a number of seconds")
         if t_s != self._now_s:
             self._now_s, self._states = t_s, self._field.at(t_s)
         return float(self._states[self._number[place]])
@@ -230,6 +232,8 @@ class RainSeries:
     def fit(self, place: str, frequency_ghz: float, elevation_deg: float) -> RainFit:
         """The log-normal of a path from a place id."""
         _check_frequency(frequency_ghz)
+        if math.isnan(elevation_deg):
+            raise WorldError("elevation of rain attenuation is nan, it must be a number of degrees")
         elevation = min(max(elevation_deg, _LOWEST_DEG), 90.0)
         return rain_fit(
             self._climates[place], self._places[place], frequency_ghz, elevation, self._polarization_deg

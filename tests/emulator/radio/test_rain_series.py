@@ -194,3 +194,14 @@ def test_looking_up_the_climate_leaves_the_settings_of_numpy_alone(
         "assert np.geterr() == before, np.geterr()"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("t_s", [math.nan, math.inf, -math.inf])
+def test_no_rain_is_told_of_a_time_that_is_none(series: RainSeries, t_s: float) -> None:
+    with pytest.raises(WorldError, match=r"time of rain is (nan|inf|-inf) s, it must be a number of seconds"):
+        series.state("site", t_s)
+
+
+def test_no_rain_is_told_without_an_elevation(series: RainSeries) -> None:
+    with pytest.raises(WorldError, match="elevation of rain attenuation is nan"):
+        series.series_db("site", 0.0, 60.0, 10, math.nan, 19.7)
