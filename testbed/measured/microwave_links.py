@@ -26,6 +26,10 @@ _BRIDGED_S = 180.0
 _RX_DBM = (-95.0, 0.0)
 _TX_DBM = (-50.0, 60.0)
 _HOUR = 61
+#: what is a link on the ground, and one record of it
+_LONGEST_KM = 200.0
+_HIGHEST_GHZ = 1000.0
+_LONGEST_S = 400.0 * 86_400.0
 #: a channel with less than this many minutes is left out
 _LEAST_MINUTES = 240
 
@@ -80,13 +84,18 @@ def read_links(path: Path) -> dict[str, Link]:
     """The links of a `links.csv` by name. Raises `BadInput`."""
     table = read_table(path)
     names = table.texts("cml_id")
-    latitude, longitude = table.numbers("site_a_latitude"), table.numbers("site_a_longitude")
-    length = table.numbers("length_km")
-    frequency = [table.numbers(f"channel_{n}_ghz") for n in (1, 2)]
+    latitude = table.numbers("site_a_latitude", low=-90.0, high=90.0)
+    longitude = table.numbers("site_a_longitude", low=-180.0, high=360.0)
+    length = table.numbers("length_km", low=0.0, high=_LONGEST_KM)
+    frequency = [table.numbers(f"channel_{n}_ghz", low=0.0, high=_HIGHEST_GHZ) for n in (1, 2)]
     tilt = [[_tilt(path, text) for text in table.texts(f"channel_{n}_pol")] for n in (1, 2)]
     for row, name in enumerate(names):
         if not (length[row] > 0.0 and frequency[0][row] > 0.0 and frequency[1][row] > 0.0):
             raise BadInput(f"{path}: link {name} has a length or frequency that is not above 0")
+        if not np.isfinite(latitude[row] + longitude[row]):
+            raise BadInput(f"{path}: link {name} has no latitude or longitude")
+        if not name or "/" in name:
+            raise BadInput(f"{path}: cml_id is {name!r}, it must be the name of a file without its ending")
     return {
         name: Link(
             name,
@@ -111,6 +120,9 @@ def _attenuations(path: Path, channels: int, wet_db: float) -> tuple[Floats, ...
     time_s = table.times_s("unix_s", "utc", "time")
     if (np.diff(time_s) <= 0.0).any():
         raise BadInput(f"{path}: times do not rise from row to row")
+    if time_s[-1] - time_s[0] > _LONGEST_S:
+        days = (time_s[-1] - time_s[0]) / 86_400.0
+        raise BadInput(f"{path}: spans {days:.0f} days, it must be {_LONGEST_S / 86_400.0:g} at most")
     return tuple(rain_part(_by_minute(time_s, _loss(table, n + 1)), wet_db) for n in range(channels))
 
 

@@ -130,7 +130,13 @@ def test_without_a_description_of_the_links_there_is_none(tmp_path: Path) -> Non
     ("before", "after", "sentence"),
     [
         (",V,23", ",X,23", "polarisation is 'X', it must be H or V"),
-        (",10.0\n", ",-1\n", "link A_B has a length or frequency that is not above 0"),
+        (",10.0\n", ",0\n", "link A_B has a length or frequency that is not above 0"),
+        (",10.0\n", ",-1\n", "line 2: length_km is '-1', it must be from 0 to 200"),
+        (",10.0\n", ",1e300\n", "line 2: length_km is '1e300', it must be from 0 to 200"),
+        (",18.0,", ",1e9,", "line 2: channel_1_ghz is '1e9', it must be from 0 to 1000"),
+        (",50.6,", ",99,", "line 2: site_a_latitude is '99', it must be from -90 to 90"),
+        (",50.6,", ",,", "link A_B has no latitude or longitude"),
+        ("A_B,", "../A_B,", "cml_id is '../A_B', it must be the name of a file"),
     ],
 )
 def test_a_bad_description_is_named(before: str, after: str, sentence: str, tmp_path: Path) -> None:
@@ -151,6 +157,13 @@ def test_times_must_rise(tmp_path: Path) -> None:
     lines = path.read_text().splitlines()
     path.write_text("\n".join([lines[0], lines[2], lines[1], *lines[3:]]))
     with pytest.raises(BadInput, match="times do not rise from row to row"):
+        compare([path], QUICK)
+
+
+def test_a_record_of_centuries_is_refused_before_the_work(tmp_path: Path) -> None:
+    path = folder(tmp_path, shower())
+    path.write_text(path.read_text() + "7000000000,10.0,-40.0,10.0,-45.0\n")
+    with pytest.raises(BadInput, match="spans 63674 days, it must be 400 at most"):
         compare([path], QUICK)
 
 
