@@ -30,8 +30,8 @@ class Channels:
         self._attenuation_of_fall = attenuation_of_fall
         self._stations = {place.id for place in world.places if place.access == "station"}
         around = {radio.name for radio in world.radios if radio.environment != "none"}
-        #: places where sight comes and goes: a fade there is no change of anything
-        self._surrounded = {place.id for place in world.places if place.radio in around}
+        #: places where sight comes and goes: a fade there is no change of anything, nor what it entails
+        self.surrounded = {place.id for place in world.places if place.radio in around}
         self._station_of: dict[Channel, str] = {}
         self.all: dict[Channel, RadioChannel] = {}
 
@@ -46,7 +46,7 @@ class Channels:
         station = far if far in self._stations else ""
         found = self.all.get(key)
         if found is None:
-            threshold = math.inf if link.place in self._surrounded else self._threshold
+            threshold = math.inf if link.place in self.surrounded else self._threshold
             found = self.all[key] = RadioChannel(threshold, partial(self._attenuation_of_fall, *key))
         elif self._station_of[key] != station:
             found.moved()

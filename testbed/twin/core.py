@@ -241,7 +241,9 @@ class Twin:
         if self.quiet:
             return out
         packets_out, lost = number.get("packets_out", 0.0), number.get("lost", 0.0)
-        explained = self.events.explains(link.place, self.channels, now_s)
+        explained = link.place in self._channels.surrounded or self.events.explains(
+            link.place, self.channels, now_s
+        )
         if number.get("packets_in", 0.0) or packets_out:
             self._traffic[link.id] = window
         if THROUGHPUT in prediction.bands:
