@@ -14,14 +14,28 @@ if TYPE_CHECKING:
     from emulator.radio.budget import LinkBudget, link_budget
     from emulator.radio.presets import radio_preset
     from emulator.radio.slant_path import Attenuation, attenuation
-    from emulator.spec import Place, RadioSpec, WorldSpec
+    from emulator.spec import (
+        AccessSpec,
+        CircularShell,
+        ConstellationSpec,
+        FixedLink,
+        Geostationary,
+        Place,
+        RadioSpec,
+        WorldSpec,
+    )
     from emulator.table import Adjustments, LinkTable
     from emulator.world import World
 
 __all__ = [
+    "AccessSpec",
     "Adjustments",
     "Attenuation",
+    "CircularShell",
     "Constellation",
+    "ConstellationSpec",
+    "FixedLink",
+    "Geostationary",
     "LinkBudget",
     "LinkTable",
     "Place",
@@ -37,9 +51,14 @@ __all__ = [
 ]
 
 _HOMES = {
+    "AccessSpec": "emulator.spec",
     "Adjustments": "emulator.table",
     "Attenuation": "emulator.radio.slant_path",
+    "CircularShell": "emulator.spec",
     "Constellation": "emulator.constellation",
+    "ConstellationSpec": "emulator.spec",
+    "FixedLink": "emulator.spec",
+    "Geostationary": "emulator.spec",
     "LinkBudget": "emulator.radio.budget",
     "LinkTable": "emulator.table",
     "Place": "emulator.spec",

@@ -39,12 +39,16 @@ def _stamp() -> dict[str, str]:
 
 
 def user_directory() -> Path:
-    """This package's folder in the user's cache directory of the platform."""
+    """This package's folder in the user's cache directory of the platform; OSError for who has no home."""
+    try:
+        home = Path.home()
+    except RuntimeError as error:
+        raise OSError(str(error)) from None
     if sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return base / "istn-testbed"
+        return home / "Library" / "Caches" / "istn-testbed"
+    # the XDG base directory specification has relative paths ignored
+    given = os.environ.get("XDG_CACHE_HOME", "")
+    return (Path(given) if os.path.isabs(given) else home / ".cache") / "istn-testbed"
 
 
 def _marker() -> Path:
@@ -64,8 +68,8 @@ def is_warm() -> bool:
 
 def mark_warm() -> None:
     """Remember that every kernel of the present sources has been compiled and cached."""
-    marker = _marker()
     try:
+        marker = _marker()
         marker.parent.mkdir(parents=True, exist_ok=True)
         temporary = marker.with_suffix(f".{os.getpid()}")
         temporary.write_text(json.dumps(_stamp()))

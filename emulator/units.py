@@ -18,3 +18,7 @@ EARTH_ROTATION_RAD_S = 7.292115146706979e-5
 SECONDS_PER_DAY = 86_400.0
 #: hops are weighed for routing with one packet of this size
 ROUTING_PACKET_BITS = 12_000.0
+#: no place is lower: the shore of the Dead Sea lies at -430 m
+LOWEST_ALTITUDE_M = -500.0
+#: satellites whose height is below the first are in low orbits (LEO), from the second on geostationary (GEO)
+LAYER_BOUNDS_KM = (2_000.0, 35_000.0)

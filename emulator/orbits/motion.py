@@ -18,10 +18,7 @@ from emulator.errors import WorldError
 from emulator.geometry import ecef_from_geodetic, enu_axes
 from emulator.jit import kernel
 from emulator.spec import Place
-from emulator.units import WGS84_A_M, WGS84_E2
-
-#: no place is lower, m: the lowest land, the shore of the Dead Sea, is at about -430 m
-LOWEST_ALTITUDE_M = -500.0
+from emulator.units import LOWEST_ALTITUDE_M, WGS84_A_M, WGS84_E2
 
 
 @kernel

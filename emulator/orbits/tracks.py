@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from emulator.errors import WorldError
 from emulator.geometry import ecef_from_geodetic
 from emulator.orbits.frames import parse_utc
-from emulator.orbits.motion import LOWEST_ALTITUDE_M
 from emulator.spec import Waypoint
+from emulator.units import LOWEST_ALTITUDE_M
 
 #: waypoints are set so close that straight interpolation of coordinates leaves the great circle by less
 _OFF_TRACK_M = 5.0

@@ -26,6 +26,7 @@ from emulator.orbits.elements import Element
 from emulator.spec import ConstellationSpec
 from emulator.topology.nearest import MOST_SATELLITES, nearest_above, nearest_pairs, without_repeats
 from emulator.topology.planes import Orbits, grid_of, middle_moment, orbits_at
+from emulator.units import LAYER_BOUNDS_KM
 
 Pairs = NDArray[np.int32]
 
@@ -41,9 +42,6 @@ MOST_NEIGHBOURS = 64
 MOST_RANGE_KM = 130_000.0
 #: instants are compared with this tolerance, s: callers step in decimal fractions
 _TICK_S = 1e-6
-#: layers by mean height: below the first bound LEO, above the second GEO, between them MEO
-LEO_BELOW_KM = 2_000.0
-GEO_ABOVE_KM = 35_000.0
 #: links of a plus grid a satellite has at most
 _GRID_LINKS = 4
 _TURN = 360.0
@@ -172,7 +170,7 @@ def _check(spec: ConstellationSpec, satellites: int) -> None:
 def _layers(elements: list[Element]) -> list[NDArray[np.int32]]:
     """Satellites of each layer that has any, from the lowest up."""
     height_km = np.array([(record.a - 1.0) * record.radiusearthkm for _, record in elements])
-    number = (height_km >= LEO_BELOW_KM).astype(int) + (height_km > GEO_ABOVE_KM)
+    number = np.searchsorted(np.array(LAYER_BOUNDS_KM), height_km, side="right")
     found = (np.flatnonzero(number == layer).astype(np.int32) for layer in range(3))
     return [layer for layer in found if len(layer)]
 

@@ -21,15 +21,13 @@ from emulator.orbits.ephemeris import Ephemeris
 from emulator.orbits.motion import Motion
 from emulator.spec import Place
 from emulator.topology.stations import Stations
-from emulator.units import WGS84_A_M
+from emulator.units import LAYER_BOUNDS_KM, WGS84_A_M
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int32]
 
 #: the layers that providers are of
 LAYERS = ("station", "leo", "meo", "geo")
-#: present height in km from which a satellite is of the third and of the fourth
-LAYER_BOUNDS_KM = (2_000.0, 35_000.0)
 #: the rank of what is fed now, and of what is besides fed through the interval
 FED, LASTING = 2, 3
 #: pairs of terminals and stations looked at together

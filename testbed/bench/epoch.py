@@ -14,6 +14,7 @@ import math
 import multiprocessing
 import pstats
 import resource
+import signal
 import sys
 import time
 from pathlib import Path
@@ -155,7 +156,9 @@ def _part_of(file: str) -> str:
 
 
 def _in_own_process(spec: WorldSpec) -> dict[str, float]:
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
+    # an interrupt is this process's to answer, which then ends the other
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(1, signal.signal, (signal.SIGINT, signal.SIG_IGN)) as pool:
         return pool.apply(_measure_memory, (spec,))
 
 

@@ -86,7 +86,7 @@ class Plant:
         if skipped:
             shown = "; ".join(f"{name}: {reason}" for name, reason in list(skipped.items())[:5])
             more = f"; and {len(skipped) - 5} more" if len(skipped) > 5 else ""
-            self._member.event("elements", f"{len(skipped)} satellites left out ({shown}{more})")
+            self._member.event("elements", f"satellites left out: {len(skipped)} ({shown}{more})")
         if self._scenario.document.constellation.elements_text:
             days = np.abs(ages_s) / 86_400.0
             self._member.event(

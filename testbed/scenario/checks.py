@@ -30,6 +30,7 @@ def findings(scenario: Scenario) -> Iterator[Finding]:
     yield from _constellation(scenario)
     yield from clashes.names(scenario, satellite_names(scenario.document.constellation))
     yield from tracks.findings(scenario.document.places, scenario.run)
+    yield from _antennas(scenario)
     yield from _radios_and_places(scenario)
     yield from _links(scenario)
     yield from _nodes(scenario)
@@ -89,6 +90,19 @@ def _shared_names(constellation: Constellation) -> Iterator[Finding]:
         for name in sorted(names & seen.keys()):
             yield f"constellation.{source}", name, f"another name: a satellite of {seen[name]} has it"
         seen.update(dict.fromkeys(names, source))
+
+
+#: antenna patterns whose width follows from their size
+_SIZED = ("dish-s465", "aperture", "satellite-s1528", "phased-array")
+
+
+def _antennas(scenario: Scenario) -> Iterator[Finding]:
+    for name, radio in scenario.document.radios.items():
+        for end in ("place_antenna", "far_antenna"):
+            antenna = getattr(radio, end)
+            if antenna.pattern in _SIZED and not (antenna.diameter_m or antenna.gain_dbi):
+                allowed = f'above 0 with pattern = "{antenna.pattern}", or gain_dbi given'
+                yield f"radios.{name}.{end}.diameter_m", antenna.diameter_m, allowed
 
 
 def _radios_and_places(scenario: Scenario) -> Iterator[Finding]:

@@ -104,6 +104,8 @@ def findings(scenario: Scenario, exposed: Collection[str]) -> Iterator[Finding]:
         yield "weather.record", "", 'the path of a file of rain rates with rain = "record"'
     if table.record_text:
         yield from _record(scenario, table)
+        if table.rain != "record":
+            yield "weather.record", "given", f'absent with rain = "{table.rain}"'
 
 
 def _record(scenario: Scenario, table: WeatherTable) -> Iterator[Finding]:

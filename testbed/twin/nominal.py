@@ -11,10 +11,10 @@ import math
 from typing import Any, NamedTuple, Protocol
 
 from emulator.spec import Place, RadioSpec, WorldSpec
+from emulator.units import SPEED_OF_LIGHT_M_S
 
 KINDS = ("access", "feeder", "isl", "fixed")
 ISL = 2
-SPEED_OF_LIGHT_M_S = 299_792_458.0
 
 
 class NominalLink(NamedTuple):

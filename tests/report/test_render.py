@@ -58,7 +58,7 @@ def test_report_json_is_finite_though_an_observation_is_not(folder):
 def test_satellites_left_out_and_the_age_of_elements_are_told_wherever_a_run_is_reported(folder):
     made = folder().fill()
     said = [
-        "1 satellites left out (OLD-1: it has decayed)",
+        "satellites left out: 1 (OLD-1: it has decayed)",
         "4 satellites; epochs are 1.50 days from the start",
     ]
     for text in said:

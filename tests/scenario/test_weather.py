@@ -149,6 +149,11 @@ def test_a_mistake_in_a_record_names_file_and_line(record: Path) -> None:
         with_record(record)
 
 
+def test_a_record_without_rain_of_that_kind_is_refused(record: Path) -> None:
+    with pytest.raises(ScenarioError, match='absent with rain = "clear"'):
+        load("laptop", [f"weather.record={record}"])
+
+
 def test_a_record_of_unknown_places_is_refused(record: Path) -> None:
     record.write_text(ELSEWHERE)
     with pytest.raises(ScenarioError, match="a record of nowhere"):
