@@ -16,8 +16,7 @@ from pydantic_core import PydanticCustomError
 from testbed.scenario.base import Name, Share, Table
 from testbed.scenario.node_tables import Deviation, Node
 from testbed.scenario.radio_tables import Radio
-from testbed.scenario.weather import WeatherTable
-from testbed.scenario.world_tables import Access, Constellation, LinkTable, PlaceTable
+from testbed.scenario.world_tables import Access, Constellation, LinkTable, PlaceTable, WeatherTable
 
 #: shortest run: shares of it must still be long enough to hold a deviation
 SHORTEST_RUN_S = 5.0

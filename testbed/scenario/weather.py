@@ -1,53 +1,22 @@
-"""The table `[weather]`: rain as it really falls in a run, which nobody but the plant is told.
+"""Rain as it really falls in a run, which nobody but the plant is told: what is behind `[weather]`.
 
-Here is what a file may say, how a record of rain rates is taken into the scenario, and what must fit
-together. What the rain does to links is `testbed.plant.sky`.
+How a record of rain rates is taken into the scenario, where it rains, and what must fit together. What the
+rain does to links is `testbed.plant.sky`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from pydantic import Field
-
-from testbed.scenario.base import Table
 from testbed.scenario.messages import Origin, ScenarioError, nearest
 
 if TYPE_CHECKING:
     from testbed.scenario.scenario import Scenario
+    from testbed.scenario.world_tables import WeatherTable
 
 Finding = tuple[str, object, str]
-
-
-class WeatherTable(Table):
-    """Hidden truth: rain over the places of the scenario, beside what deviations bring."""
-
-    rain: Literal["clear", "p1853", "record"] = Field(
-        default="clear",
-        description="clear: none; p1853: synthetic rain of the places' climates (ITU-R P.1853), drawn from "
-        "the seed; record: as a file of rain rates has it",
-    )
-    record: str = Field(
-        default="",
-        description="path of a CSV file (optionally gzip), relative to the scenario file, with the columns "
-        "rain_rate_mm_h, one of utc and t_s, and place where rates differ by place",
-    )
-    record_text: str = Field(
-        default="", description="content of a record; a run writes it so that its folder needs no other file"
-    )
-    places: list[str] = Field(
-        default=[],
-        description="ground places and ships it rains on, platforms in the air too if named; empty: all with "
-        "a radio that feels weather",
-    )
-    offset_s: float = Field(
-        default=0.0,
-        ge=-1e9,
-        le=1e9,
-        description="how far into the rain or the record the run begins: another part of the same weather",
-    )
 
 
 def resolve(document: dict[str, Any], path: Path, origin: Origin) -> None:

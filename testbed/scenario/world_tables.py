@@ -1,4 +1,4 @@
-"""The tables of the physical world: constellation, radios, places, links, access.
+"""The tables of the physical world: constellation, places, links, access, weather.
 
 They describe what a file may say; `translate` turns them into what the channel is built from
 (`emulator.spec`), where the same words mean the same things.
@@ -213,4 +213,33 @@ class Access(Table):
         ge=0,
         le=3600,
         description="decisions are at UTC seconds of the day = offset modulo interval",
+    )
+
+
+class WeatherTable(Table):
+    """Hidden truth: rain over the places of the scenario, beside what deviations bring."""
+
+    rain: Literal["clear", "p1853", "record"] = Field(
+        default="clear",
+        description="clear: none; p1853: synthetic rain of the places' climates (ITU-R P.1853), drawn from "
+        "the seed; record: as a file of rain rates has it",
+    )
+    record: str = Field(
+        default="",
+        description="path of a CSV file (optionally gzip), relative to the scenario file, with the columns "
+        "rain_rate_mm_h, one of utc and t_s, and place where rates differ by place",
+    )
+    record_text: str = Field(
+        default="", description="content of a record; a run writes it so that its folder needs no other file"
+    )
+    places: list[str] = Field(
+        default=[],
+        description="ground places and ships it rains on, platforms in the air too if named; empty: all with "
+        "a radio that feels weather",
+    )
+    offset_s: float = Field(
+        default=0.0,
+        ge=-1e9,
+        le=1e9,
+        description="how far into the rain or the record the run begins: another part of the same weather",
     )
