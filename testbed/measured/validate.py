@@ -170,13 +170,13 @@ def show(comparison: Comparison, console: Any = None) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from testbed.report.terminal import _MARKS, number
+    from testbed.report.terminal import MARKS, number
 
     console = console or Console()
     console.print(Text(comparison.model, style="bold").append(f"  {comparison.summary}", style="default"))
     judged = Table.grid(padding=(0, 2))
     for verdict in comparison.verdicts:
-        word, style = _MARKS[verdict.holds]
+        word, style = MARKS[verdict.holds]
         judged.add_row(Text(f"  {word}", style=style), verdict.name.replace("_", " "), Text(verdict.text))
     console.print(judged)
     figures = Table.grid(padding=(0, 2))

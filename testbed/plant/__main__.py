@@ -19,7 +19,7 @@ def main() -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     from emulator.dataplane.channel import ChannelError
     from emulator.epochs import EpochError
-    from emulator.errors import WorldError
+    from emulator.errors import MissingPackageError, WorldError
     from testbed.errors import TestbedError
     from testbed.member import SilenceError
     from testbed.plant.process import run
@@ -29,6 +29,9 @@ def main() -> int:
     except ChannelError as error:
         print(f"network.data_endpoint: {error}", file=sys.stderr)
         return 2
+    except MissingPackageError as error:
+        print(error, file=sys.stderr)
+        return 3
     except (EpochError, WorldError) as error:
         print(error, file=sys.stderr)
         return 2

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from testbed.errors import BadInput, EnvironmentProblem
 from testbed.scenario import Scenario
 from testbed.scenario.checks import rain_targets
 from testbed.scenario.weather import rained_on
@@ -57,17 +58,30 @@ class Shower:
 
 
 def showers(scenario: Scenario) -> list[Shower]:
-    """The showers of a run's weather, at the higher frequency of each place's radio and 45 degrees."""
-    rain = rain_of(scenario)
-    if rain is None:
-        return []
+    """The showers of a run's weather, at the higher frequency of each place's radio and 45 degrees.
+
+    Raises `BadInput` for weather that cannot be, `EnvironmentProblem` when it needs a package that is absent.
+    """
+    from emulator.errors import MissingPackageError, WorldError
+
+    try:
+        rain = rain_of(scenario)
+        return [] if rain is None else _showers(scenario, rain)
+    except MissingPackageError as error:
+        raise EnvironmentProblem(f"weather.rain: {error}") from None
+    except WorldError as error:
+        raise BadInput(f"weather.rain: {error}") from None
+
+
+def _showers(scenario: Scenario, rain: Attenuation) -> list[Shower]:
     import numpy as np
 
+    wet = set(rained_on(scenario, rain_targets(scenario)))
     radios = {radio.name: radio for radio in scenario.world_spec().radios}
     times = np.arange(0.0, scenario.run.duration_s + _STEP_S, _STEP_S)
     found = []
     for place, table in scenario.places.items():
-        if table.radio not in radios or place not in rained_on(scenario, rain_targets(scenario)):
+        if table.radio not in radios or place not in wet:
             continue
         radio = radios[table.radio]
         frequency = max(radio.up_frequency_ghz, radio.down_frequency_ghz)

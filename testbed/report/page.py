@@ -10,6 +10,7 @@ from testbed.report.belief import overall
 from testbed.report.collect import RunData
 from testbed.report.markup import CSS, details, panel, table, tile, verdict_row
 from testbed.report.terminal import QUANTITIES, number, place_of, size_of
+from testbed.twin.matching import SHOWER
 
 #: links whose delay is shown at once, and how many more a reader may open
 _LINKS_SHOWN, _LINKS_MORE = 4, 18
@@ -72,7 +73,8 @@ def _top(report: dict[str, Any]) -> str:
                 f"of delays in the 90 % band{void_note}",
             )
         )
-    due = twin["deviations"]
+    # rain of the weather, which nobody scripted, need not be noticed
+    due = [d for d in twin["deviations"] if d["deviation"] != SHOWER]
     if due:
         slowest = max((d["delay_s"] for d in due if d["delay_s"] is not None), default=None)
         found = sum(1 for d in due if d["detected"])

@@ -8,7 +8,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-_MARKS = {True: ("holds", "green"), False: ("FAILS", "bold red"), None: ("void", "yellow")}
+from testbed.twin.matching import SHOWER
+
+#: what a verdict holds -> the word and its style
+MARKS = {True: ("holds", "green"), False: ("FAILS", "bold red"), None: ("void", "yellow")}
 #: quantity of a prediction: its name in a table, the unit shown, and the factor to it
 QUANTITIES = {
     "delay_ms": ("hop delay", "ms", 1.0),
@@ -57,7 +60,7 @@ def _verdicts(document: dict[str, Any]) -> Table:
     table = Table.grid(padding=(0, 2))
     said = ""
     for verdict in document["verdicts"]:
-        word, style = _MARKS[verdict["holds"]]
+        word, style = MARKS[verdict["holds"]]
         # what makes one verdict void makes others void too: the reason is worth its lines once
         text = (
             "for the same reason" if verdict["holds"] is None and verdict["text"] == said else verdict["text"]
@@ -98,7 +101,8 @@ def _detections(twin: dict[str, Any]) -> Table:
     for index, real in enumerate(twin["deviations"]):
         found = next((d for d in twin["detections"] if d["matches"] == index), None)
         end = "end" if real["end_s"] is None else f"{real['end_s']:.1f} s"
-        said = Text("not detected", style="red")
+        # weather's own rain may go unnoticed; what the scenario does may not
+        said = Text("not detected", style="dim" if real["deviation"] == SHOWER else "red")
         if found is not None:
             said = Text(
                 f"{found['kind']} at {place_of(found)}, {real['delay_s']:.1f} s later, {size_of(found)}"

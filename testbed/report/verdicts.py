@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from testbed.twin.matching import SHOWER
+
 LATENESS_P99_US = 100.0
 DETECTION_S = 5.0
 #: a band that covers this share of what happens is neither blind nor meaningless; nominal is 0.90
@@ -141,7 +143,7 @@ def _twin_alive(report: dict[str, Any]) -> Verdict:
 def _deviations_detected(report: dict[str, Any]) -> list[Verdict]:
     """Absent when nothing was to be detected, or when what there was began too late to be judged."""
     lasted = report["run"]["observed_s"]
-    scripted = [d for d in report["twin"]["deviations"] if d["deviation"] != "shower"]
+    scripted = [d for d in report["twin"]["deviations"] if d["deviation"] != SHOWER]
     due = [d for d in scripted if d["detected"] or d["start_s"] + DETECTION_S <= lasted]
     if not due:
         return []

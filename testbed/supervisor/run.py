@@ -34,6 +34,7 @@ from testbed.supervisor.reception import Reception
 from testbed.supervisor.sinks import Sinks
 from testbed.supervisor.stage import CHANNEL, TWIN, Stage
 from testbed.supervisor.watch import watch
+from testbed.twin.matching import SHOWER
 
 #: from the order to start until time 0, so that the order reaches everybody first
 START_DELAY_S: Final = 0.25
@@ -179,7 +180,7 @@ class Run:
 
     def _note(self, shower: Shower, what: str) -> None:
         """The weather's own rain, for the report: what a twin notices of it is not a false alarm."""
-        tags = {"deviation": "shower", "target": shower.place}
+        tags = {"deviation": SHOWER, "target": shower.place}
         fields: dict[str, wire.Value] = {"what": what, "attenuation_db": shower.peak_db}
         self._stage.record([wire.Record(time.monotonic_ns(), "plant_event", tags, fields)])
 
@@ -278,7 +279,8 @@ class Run:
         for model in models:
             model.process.terminate()
         for child in end([*bridges_and_all, *models], 3.0 if self._interrupts < 2 else 0.0):
-            if child not in models:
+            # what waits for a channel that never came does not hear that the run is over
+            if child not in models and self._stage.start is not None:
                 self._stage.event(
                     "forced", child.name, f"{child.name} did not end by itself and was terminated"
                 )

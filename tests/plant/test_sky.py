@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from emulator.errors import MissingPackageError, WorldError
+from emulator.radio import rain_series
+from testbed.errors import BadInput, EnvironmentProblem
 from testbed.plant.sky import SHOWER_DB, rain_of, showers
 from testbed.scenario import load
 
@@ -42,3 +45,21 @@ def test_a_shower_that_outlasts_the_run_ends_after_it(tmp_path: Path) -> None:
     (shower,) = showers(load("laptop", sets, 20.0))
     assert shower.start_s == 6.0
     assert shower.end_s > 20.0
+
+
+@pytest.mark.parametrize(
+    ("error", "told_as"),
+    [
+        (WorldError("rain of place 'roof': latitude_deg is 91"), BadInput),
+        (MissingPackageError("rain in time needs the itur package"), EnvironmentProblem),
+    ],
+)
+def test_weather_that_cannot_be_made_is_told_with_its_key(
+    error: WorldError, told_as: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(rain_series, "RainSeries", refuse)
+    with pytest.raises(told_as, match=f"^weather.rain: {error}$"):
+        showers(load("laptop", ["weather.rain=p1853"]))
