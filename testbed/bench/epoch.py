@@ -41,7 +41,7 @@ _PARTS: Final = (
     ("access", ("geometry", "topology/access", "topology/policies", "topology/sta")),
     ("routes", ("topology/routes", "topology/trees")),
     ("links", ("topology/",)),
-    ("radio", ("radio/", "rows", "weather")),
+    ("radio", ("radio/", "rows", "weather", "profiles", "nominal", "disturbance")),
     ("table", ("",)),
 )
 
@@ -203,24 +203,26 @@ def _draw(measured: dict[str, dict[str, float]], path: Path) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
+    from testbed.report.style import BLUE, GRID, MUTED, ORANGE
+
     figure = Figure(figsize=(7.0, 4.2), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     sizes = [measured[str(size)] for size in SIZES]
     x = [one["satellites"] for one in sizes]
-    axes.plot(x, [one["epoch_ms"] for one in sizes], "o-", color="#0072b2", label="median")
+    axes.plot(x, [one["epoch_ms"] for one in sizes], "o-", color=BLUE, label="median")
     axes.fill_between(
         x, [one["epoch_ms"] for one in sizes], [one["max_ms"] for one in sizes],
-        color="#0072b2", alpha=0.2, linewidth=0, label="median to worst",
+        color=BLUE, alpha=0.2, linewidth=0, label="median to worst",
     )  # fmt: skip
     if "elements" in measured:
         one = measured["elements"]
-        axes.plot(one["satellites"], one["epoch_ms"], "D", color="#d55e00", label="element file")
+        axes.plot(one["satellites"], one["epoch_ms"], "D", color=ORANGE, label="element file")
     limits = {size: LIMITS[f"epoch_ms_{size}"] for size in SIZES if f"epoch_ms_{size}" in LIMITS}
-    axes.plot(list(limits), list(limits.values()), "_", color="#606468", markersize=14, label="limit")
+    axes.plot(list(limits), list(limits.values()), "_", color=MUTED, markersize=14, label="limit")
     axes.set(xscale="log", yscale="log", xlabel="satellites", ylabel="one epoch, ms")
     axes.set_title("A whole epoch with 20 places: positions, access, links, radio, routes", fontsize=10)
-    axes.grid(visible=True, which="major", color="#c8ccd0", linewidth=0.6)
+    axes.grid(visible=True, which="major", color=GRID, linewidth=0.6)
     axes.legend(frameon=False)
     try:
         figure.savefig(path, format="png", dpi=150)

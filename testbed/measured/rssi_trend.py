@@ -51,17 +51,6 @@ def _variants(packets: Packets, predicted_dbm: Any, parameters: Parameters) -> l
     return found
 
 
-def _check(parameters: Parameters) -> None:
-    for name, allowed in (("split", SPLITS), ("offset_per", OFFSETS)):
-        if getattr(parameters, name) not in allowed:
-            raise BadInput(
-                f"rssi-trend: {name} is {getattr(parameters, name)!r}, allowed: {', '.join(allowed)}"
-            )
-    for name in ("frequency_mhz", "min_distance_km"):
-        if not getattr(parameters, name) >= 0.0:
-            raise BadInput(f"rssi-trend: {name} is {getattr(parameters, name):g}, it must not be negative")
-
-
 # --- result --------------------------------------------------------------------------------------------
 
 

@@ -109,17 +109,13 @@ class Truth:
                 continue
             deviation: Any = moment.deviation
             if isinstance(deviation, LinkDown | ExtraDelay | ExtraLoss):
-                for link in self._links(deviation.target):
-                    if isinstance(deviation, LinkDown):
-                        now.link_down.add(link)
-                    elif isinstance(deviation, ExtraDelay):
-                        now.extra_delay_ms[link] = deviation.delay_ms
-                    else:
-                        now.extra_loss[link] = deviation.loss
-
-    def _links(self, target: str) -> list[tuple[str, str]]:
-        a, _, b = target.partition(">")
-        return [(a, b)]
+                source, _, sink = deviation.target.partition(">")
+                if isinstance(deviation, LinkDown):
+                    now.link_down.add((source, sink))
+                elif isinstance(deviation, ExtraDelay):
+                    now.extra_delay_ms[source, sink] = deviation.delay_ms
+                else:
+                    now.extra_loss[source, sink] = deviation.loss
 
     def _attenuation_db(self, place: str, t_s: float, elevation_deg: float, frequency_ghz: float) -> float:
         total = self._sky(place, t_s, elevation_deg, frequency_ghz) if self._sky is not None else 0.0

@@ -26,7 +26,7 @@ LEAD: Final = 3
 
 @dataclass(frozen=True)
 class Handover:
-    """A terminal changed its satellite; a name is empty when there was or is none."""
+    """A terminal changed the satellite or station that serves it; a name is empty when there is none."""
 
     t_s: float
     terminal: str
@@ -139,7 +139,7 @@ class Epochs:
             return self._tables[0][1] if self._tables else None
 
     def take_handovers(self, t_s: float) -> list[Handover]:
-        """The changes of serving satellite up to run time `t_s` that have not been taken yet."""
+        """The changes of what serves a terminal, up to run time `t_s` that have not been taken yet."""
         with self._lock:
             due = [handover for handover in self._handovers if handover.t_s <= t_s]
             self._handovers = self._handovers[len(due) :]

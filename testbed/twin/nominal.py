@@ -11,10 +11,8 @@ import math
 from typing import Any, NamedTuple, Protocol
 
 from emulator.spec import Place, RadioSpec, WorldSpec
+from emulator.table import ISL, KIND_NAMES
 from emulator.units import SPEED_OF_LIGHT_M_S
-
-KINDS = ("access", "feeder", "isl", "fixed")
-ISL = 2
 
 
 class NominalLink(NamedTuple):
@@ -74,10 +72,6 @@ class NominalNetwork:
         self._world = World(spec, self._adjustments)
         #: elevation in degrees at which a place last had a link
         self._elevation: dict[str, float] = {}
-
-    @property
-    def place_names(self) -> tuple[str, ...]:
-        return tuple(self._world.places)
 
     def _radio_at(self, place: str, frequency_ghz: float) -> tuple[RadioSpec | None, str]:
         """The radio at a place that a frequency stands for, and its direction; both the same: up."""
@@ -143,7 +137,7 @@ class NominalNetwork:
     def _link(self, places: tuple[str, ...], row: tuple[Any, ...]) -> NominalLink:
         src, dst, kind_number, delay_ns, jitter_ns, rate, snr, loss, frame_error, frame_bits = row[:10]
         range_m, elevation_deg = row[10:]
-        source, sink, kind = places[src], places[dst], KINDS[kind_number]
+        source, sink, kind = places[src], places[dst], KIND_NAMES[kind_number]
         place, direction, group_radio = "", "up", ""
         radio: RadioSpec | None = None
         if kind in ("access", "feeder"):
