@@ -67,7 +67,7 @@ def _packages() -> Finding:
         return Finding(
             "packages", False, "absent: " + ", ".join(absent), "pip install 'istn-testbed[lab]'", needed=True
         )
-    return Finding("packages", True, "all of the lab extra", needed=True)
+    return Finding("packages", True, "all that a run needs", needed=True)
 
 
 def _numba() -> Finding:

@@ -77,7 +77,9 @@ class Origin:
                 return option
         if not self._options:
             return self.file
-        return f"{self.file} (with {', '.join(f'{o} {key}' for key, o in self._options.items())})"
+        # the other options say by themselves which key they give
+        given_by = (f"{o} {key}" if o == "--set" else o for key, o in self._options.items())
+        return f"{self.file} (with {', '.join(given_by)})"
 
     def is_option(self, key: str) -> bool:
         """Whether an option gave exactly this key."""
