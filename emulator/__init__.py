@@ -8,20 +8,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from emulator.constellation import Constellation, Site
+    from emulator.constellation import Constellation
     from emulator.errors import WorldError
     from emulator.geometry import doppler_hz
+    from emulator.observer import Site
     from emulator.radio.budget import LinkBudget, link_budget
     from emulator.radio.presets import radio_preset
     from emulator.radio.slant_path import Attenuation, attenuation
     from emulator.spec import (
         AccessSpec,
+        Antenna,
         CircularShell,
         ConstellationSpec,
         FixedLink,
         Geostationary,
+        OverRegion,
         Place,
         RadioSpec,
+        Waypoint,
         WorldSpec,
     )
     from emulator.table import Adjustments, LinkTable
@@ -30,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AccessSpec",
     "Adjustments",
+    "Antenna",
     "Attenuation",
     "CircularShell",
     "Constellation",
@@ -38,9 +43,11 @@ __all__ = [
     "Geostationary",
     "LinkBudget",
     "LinkTable",
+    "OverRegion",
     "Place",
     "RadioSpec",
     "Site",
+    "Waypoint",
     "World",
     "WorldError",
     "WorldSpec",
@@ -53,6 +60,7 @@ __all__ = [
 _HOMES = {
     "AccessSpec": "emulator.spec",
     "Adjustments": "emulator.table",
+    "Antenna": "emulator.spec",
     "Attenuation": "emulator.radio.slant_path",
     "CircularShell": "emulator.spec",
     "Constellation": "emulator.constellation",
@@ -61,9 +69,11 @@ _HOMES = {
     "Geostationary": "emulator.spec",
     "LinkBudget": "emulator.radio.budget",
     "LinkTable": "emulator.table",
+    "OverRegion": "emulator.spec",
     "Place": "emulator.spec",
     "RadioSpec": "emulator.spec",
-    "Site": "emulator.constellation",
+    "Site": "emulator.observer",
+    "Waypoint": "emulator.spec",
     "World": "emulator.world",
     "WorldError": "emulator.errors",
     "WorldSpec": "emulator.spec",
@@ -80,3 +90,7 @@ def __getattr__(name: str) -> Any:
     import importlib
 
     return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,39 +19,20 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from emulator.errors import WorldError
-from emulator.geometry import Sky, geodetic_from_ecef, range_rate_m_s
+from emulator.geometry import geodetic_from_ecef
+from emulator.observer import LOOK, Observer, Site, checked
 from emulator.orbits.elements import Element, load_elements, parse_elements, usable
 from emulator.orbits.ephemeris import Ephemeris
 from emulator.orbits.frames import FARTHEST_S, RunClock
 from emulator.orbits.history import middle_epoch, select
-from emulator.orbits.motion import Motion
 from emulator.satellites import satellites_of
 from emulator.spec import CircularShell, ConstellationSpec, Geostationary, Place
 from emulator.topology.windows import contact_windows
 from emulator.units import SECONDS_PER_DAY
 
+__all__ = ["LOOK", "Constellation", "Site"]
+
 Floats = NDArray[np.float64]
-
-#: what `Constellation.look` gives for each satellite in sight; `satellite` is an index of `names`
-LOOK = np.dtype(
-    [
-        ("satellite", "i4"),
-        ("elevation_deg", "f8"),
-        ("azimuth_deg", "f8"),
-        ("slant_range_m", "f8"),
-        ("range_rate_m_s", "f8"),
-    ]
-)
-
-
-@dataclass(frozen=True)
-class Site:
-    """A point that stands still, to look from: geodetic coordinates on WGS-84."""
-
-    latitude_deg: float
-    longitude_deg: float
-    altitude_m: float = 0.0
-    min_elevation_deg: float = 10.0
 
 
 class Constellation:
@@ -103,6 +83,10 @@ class Constellation:
         self.ages_s: Floats = ages_s[kept]
         self._ephemeris = Ephemeris([record for _, record in self.elements], self._clock)
 
+    def __repr__(self) -> str:
+        left_out = f", {len(self.skipped)} left out" if self.skipped else ""
+        return f"<Constellation of {len(self)} from {self.start_utc}{left_out}>"
+
     # --- where from -----------------------------------------------------------------------------
 
     @classmethod
@@ -140,7 +124,10 @@ class Constellation:
         choice: str = "published",
         duration_s: float = SECONDS_PER_DAY,
     ) -> Constellation:
-        """Satellites of one or several TLE or OMM files, plain or gzip; see `from_text`."""
+        """Satellites of one or several TLE or OMM files, plain or gzip; see `from_text`.
+
+        Of a list of paths: `from_file(*paths)`.
+        """
         return cls._of_sets(load_elements(path, *more), start_utc, choice, duration_s)
 
     @classmethod
@@ -216,36 +203,39 @@ class Constellation:
         """(latitude deg, longitude deg, altitude m) on WGS-84: [n] each, or [t, n] at run times [t]."""
         return geodetic_from_ecef(self.positions(t_s))
 
-    def look(self, place: Place | Site, t_s: float, min_elevation_deg: float | None = None) -> NDArray[Any]:
+    def look(self, place: Place, t_s: float, min_elevation_deg: float | None = None) -> NDArray[Any]:
         """What a place sees at run time `t_s`, the highest first.
 
         `place`: fixed or moving; `min_elevation_deg`: None: the place's own. Returns an array of `LOOK`:
         azimuth from north over east; range rate above zero while the satellite leaves. The Doppler shift is
         `emulator.doppler_hz(seen["range_rate_m_s"], frequency_hz)`.
         """
-        place = _place(place)
+        observer = Observer(place)
         if _times(t_s).ndim:
-            raise WorldError(f"look: t_s has shape {np.shape(t_s)}, should be one run time")
+            raise WorldError(
+                f"look: t_s has shape {np.shape(t_s)}, should be one run time (`follow` takes several)"
+            )
         least = place.min_elevation_deg if min_elevation_deg is None else min_elevation_deg
         if not -90.0 <= least <= 90.0:
             raise WorldError(f"place {place.id!r}: min_elevation_deg is {least:g}, allowed: -90 to 90")
-        motion = Motion([place])
-        motion.move_to(float(t_s))
-        positions = self.positions(t_s)
-        here, velocity = motion.position[0], motion.velocity[0]
-        index, elevation, azimuth, slant_range = Sky(len(self)).visible(
-            here, motion.axes[0], positions, least
-        )
-        seen = np.zeros(len(index), LOOK)
-        seen["satellite"], seen["elevation_deg"], seen["azimuth_deg"] = index, elevation, azimuth
-        seen["slant_range_m"] = slant_range
-        moving = self._ephemeris.velocities(float(t_s), index)
-        seen["range_rate_m_s"] = range_rate_m_s(here, velocity, positions[index], moving)
-        return seen[np.argsort(-elevation, kind="stable")]
+        seen = observer.look(self._ephemeris, float(t_s), least)
+        return seen[np.argsort(-seen["elevation_deg"], kind="stable")]
+
+    def follow(self, place: Place, satellite: str | int, t_s: ArrayLike) -> NDArray[Any]:
+        """One satellite as a place has it at the run times `t_s` [t], above the horizon or not.
+
+        `satellite`: name, or index of `names`. Returns an array [t] of `LOOK`, not numbers where SGP4 fails.
+        """
+        observer = Observer(place)
+        index = self.index.get(satellite, -1) if isinstance(satellite, str) else int(satellite)
+        if not 0 <= index < len(self):
+            raise WorldError(f"no satellite {satellite!r}, there are {len(self)}: {self.names[0]}, ...")
+        times = np.atleast_1d(_times(t_s))
+        return observer.follow(self._ephemeris, index, times)
 
     def passes(
         self,
-        place: Place | Site | Sequence[Place | Site],
+        place: Place | Sequence[Place],
         from_s: float,
         to_s: float,
         min_elevation_deg: float | None = None,
@@ -257,11 +247,11 @@ class Constellation:
         the share that is done. Returns an array of `emulator.topology.windows.WINDOW`; `place` counts the
         places as given, `satellite` is an index of `names`.
         """
-        places = [place] if isinstance(place, Place | Site) else list(place)
+        places = list(place) if isinstance(place, list | tuple) else [place]
         return contact_windows(
             [record for _, record in self.elements],
             self._clock,
-            [_place(one) for one in places],
+            [checked(one) for one in places],
             from_s,
             to_s,
             min_elevation_deg=min_elevation_deg,
@@ -280,20 +270,3 @@ def _times(t_s: ArrayLike) -> Floats:
     if times.ndim > 1:
         raise WorldError(f"run times have shape {times.shape}, should be a number, or a list of them")
     return times
-
-
-def _place(place: Place | Site) -> Place:
-    if isinstance(place, Site):
-        return Place(
-            "site",
-            "ground",
-            place.latitude_deg,
-            place.longitude_deg,
-            place.altitude_m,
-            min_elevation_deg=place.min_elevation_deg,
-        )
-    if place.kind == "satellite":
-        raise WorldError(
-            f"place {place.id!r} is on a satellite: what is asked is seen from the ground or air"
-        )
-    return place

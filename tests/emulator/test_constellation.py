@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -93,6 +95,48 @@ def test_passes_of_several_places_are_told_apart() -> None:
     assert np.array_equal(both[both["place"] == 1]["start_s"], alone["start_s"])
 
 
+def test_one_satellite_is_followed_at_many_times_as_it_is_seen_at_each() -> None:
+    plane = Place(
+        "plane", "aerial", waypoints=(Waypoint(0.0, 48.0, 8.0, 11e3), Waypoint(600.0, 48.0, 10.0, 11e3))
+    )
+    times_s = [400.0, 0.0, 200.0]
+    for place in (MUNICH, plane):
+        followed = SHELL.follow(place, "sat-03-05", times_s)
+        for t_s, row in zip(times_s, followed, strict=True):
+            seen = SHELL.look(place, t_s, -90.0)
+            assert row == seen[seen["satellite"] == SHELL.index["sat-03-05"]][0]
+    assert np.array_equal(SHELL.follow(MUNICH, SHELL.index["sat-03-05"], times_s)["satellite"], [28] * 3)
+    assert SHELL.follow(MUNICH, 0, []).shape == (0,)
+    assert SHELL.follow(MUNICH, 0, 5.0).shape == (1,)
+
+
+def test_a_satellite_is_followed_to_where_sgp4_fails_and_not_beyond() -> None:
+    falling = """FALLING
+1 99901U 98067A   25274.50000000  .20000000  00000-0  50000-1 0  9991
+2 99901  51.6416 247.4627 0006703 130.5360 325.0288 16.40000000    19
+"""
+    sky = Constellation.from_text(falling, start_utc=START, duration_s=0.0)
+    followed = sky.follow(MUNICH, 0, [0.0, 30.0 * 86400.0])
+    assert list(np.isfinite(followed["slant_range_m"])) == [True, False]
+
+
+def test_a_site_is_a_place_wherever_one_is_asked_for() -> None:
+    munich = Site(48.1, 11.6, 520.0, id="munich", radio="ka")
+    assert (munich.id, munich.kind, munich.radio, munich.min_elevation_deg) == (
+        "munich",
+        "ground",
+        "ka",
+        10.0,
+    )
+    assert replace(munich, altitude_m=600.0) == Site(48.1, 11.6, 600.0, id="munich", radio="ka")
+    assert MUNICH.id == "site"
+    assert pickle.loads(pickle.dumps(MUNICH)) == MUNICH
+
+
+def test_a_constellation_tells_what_it_is() -> None:
+    assert repr(SHELL) == "<Constellation of 144 from 2025-10-01T12:00:00Z>"
+
+
 def test_several_constellations_are_one() -> None:
     geo = Constellation.geostationary(Geostationary("geo", 10.0), start_utc=START)
     whole = Constellation.combined(SHELL, geo)
@@ -163,6 +207,13 @@ def test_real_files_begin_at_their_own_time_and_name_what_is_left_out() -> None:
         ),
         (lambda: SHELL.velocities("soon"), "run time is 'soon', should be a number of seconds"),
         (lambda: SHELL.look(MUNICH, [0.0, 1.0]), r"look: t_s has shape \(2,\), should be one run time"),  # type: ignore[arg-type]
+        (lambda: SHELL.look((48.1, 11.6), 0.0), r"\(48.1, 11.6\) is no place: give a Place, or a Site"),  # type: ignore[arg-type]
+        (lambda: SHELL.passes((48.1, 11.6), 0.0, 60.0), "48.1 is no place: give a Place"),  # type: ignore[arg-type]
+        (
+            lambda: SHELL.follow(MUNICH, "sat-99-01", 0.0),
+            "no satellite 'sat-99-01', there are 144: sat-01-01",
+        ),
+        (lambda: SHELL.follow(MUNICH, 144, 0.0), "no satellite 144, there are 144"),
         (lambda: SHELL.look(Site(95.0, 11.0), 0.0), "latitude is 95 deg, allowed: -90 to 90"),
         (lambda: SHELL.passes(Site(math.nan, 11.0), 0.0, 60.0), "latitude is nan deg"),
         (lambda: SHELL.passes(MUNICH, 0.0, 60.0, math.nan), "min_elevation_deg is nan"),

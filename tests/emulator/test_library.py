@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import emulator
 from emulator import (
     Constellation,
     Place,
@@ -60,12 +61,10 @@ def test_a_preset_s_budget_follows_a_pass(sky: Constellation) -> None:
     high = passes[~passes["begun_before"] & ~passes["ends_after"]]
     best = high[np.argmax(high["max_elevation_deg"])]
     times_s = np.linspace(best["start_s"] + 1e-3, best["end_s"] - 1e-3, 9)
-    looks = [sky.look(MUNICH, float(t_s)) for t_s in times_s]
-    seen = np.array([look[look["satellite"] == best["satellite"]][0] for look in looks])
+    seen = sky.follow(MUNICH, best["satellite"], times_s)
 
     radio = radio_preset("tr38821-set1-leo600-ka-vsat")
-    gateway = Place("gateway", "ground", 48.1, 11.6, 520.0)
-    budget = link_budget(radio, seen["slant_range_m"], seen["elevation_deg"], down=True, place=gateway)
+    budget = link_budget(radio, seen["slant_range_m"], seen["elevation_deg"], down=True, place=MUNICH)
     doppler = doppler_hz(seen["range_rate_m_s"], radio.down_frequency_ghz * 1e9)
 
     # nearest in the middle: strongest there, and the Doppler shift changes its sign
@@ -103,6 +102,11 @@ def test_a_world_of_two_places_lists_its_links() -> None:
     assert any(line.startswith(f"munich -> {serving}: ") for line in lines)
     assert any(line.startswith(f"{serving} -> aflenz: ") for line in lines)
     assert np.all(table.rate_bps[table.up] > 0.0)
+
+
+def test_every_public_name_is_there_to_be_listed_and_taken() -> None:
+    assert set(emulator.__all__) <= set(dir(emulator))
+    assert all(getattr(emulator, name).__name__ == name for name in emulator.__all__)
 
 
 def test_a_mistake_is_one_sentence() -> None:
