@@ -11,11 +11,12 @@ from emulator.rows import Rows
 Floats = NDArray[np.float64]
 
 
-def interference(rows: Rows, position: Floats, looks_down: NDArray[np.bool_]) -> Floats | None:
+def interference(rows: Rows, position: Floats) -> Floats | None:
     """Interference over noise of the radio rows [k] as ratios; None when no radio asks for it.
 
-    `position` [places, 3] m, Earth-fixed; `looks_down` [places]: whose panels face the nadir. Every radio
-    row transmits all the time; heard are those whose radio says so (`RadioSpec.interference`).
+    `position` [places, 3] m, Earth-fixed. Every radio row transmits all the time; disturbed are those whose
+    radio says so (`RadioSpec.interference`). Panels of phased arrays face as in the budget: the zenith where
+    the radio is owned, the nadir at the far end.
     """
     if not rows.hears.any():
         return None
@@ -23,9 +24,9 @@ def interference(rows: Rows, position: Floats, looks_down: NDArray[np.bool_]) ->
     src, dst = rows.src[rows.radio], rows.dst[rows.radio]
     tx_m, rx_m = position[src], position[dst]
     # first of a pair's two rows is away from the owner of the radio
-    up = (rows.radio % 2 == 0)[:, None]
-    tx_antenna = np.where(up, figures.place_antenna, figures.far_antenna)
-    rx_antenna = np.where(up, figures.far_antenna, figures.place_antenna)
+    up = rows.radio % 2 == 0
+    tx_antenna = np.where(up[:, None], figures.place_antenna, figures.far_antenna)
+    rx_antenna = np.where(up[:, None], figures.far_antenna, figures.place_antenna)
     out = np.empty(len(src))
     interference_over_noise(
         tx_m,
@@ -34,8 +35,8 @@ def interference(rows: Rows, position: Floats, looks_down: NDArray[np.bool_]) ->
         dst.astype(np.int64),
         tx_antenna,
         rx_antenna,
-        antenna_axes(tx_m, rx_m, tx_antenna, ~looks_down[src]),
-        antenna_axes(rx_m, tx_m, rx_antenna, ~looks_down[dst]),
+        antenna_axes(tx_m, rx_m, tx_antenna, up),
+        antenna_axes(rx_m, tx_m, rx_antenna, ~up),
         figures.eirp_dbw,
         figures.g_over_t_db_k,
         figures.frequency_ghz * 1e9,

@@ -7,7 +7,7 @@ What is known of kinds of links is in `profiles`, where they run in `topology`, 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,8 +66,9 @@ def _interleaved(first: NDArray[np.int32], second: NDArray[np.int32]) -> NDArray
 class Rows:
     """The directed links of one set of pairs, with their ModCod state.
 
-    `atmosphere` [spec places, profiles]: number of the table of the atmosphere, -1 for none;
-    `first_satellite`: place index; `high` [spec places]: whether a place stands above the weather.
+    `atmosphere` [spec places, profiles]: number of the table of the atmosphere, -1 for none; `high` [spec
+    places]: whether a place stands above the weather; `hosts` [hosts], `places`: as `Routes` has them;
+    `before`: the rows so far, whose ModCods links that stay keep.
     """
 
     def __init__(
@@ -81,6 +82,7 @@ class Rows:
         before: Rows | None,
     ) -> None:
         self.pairs = pairs
+        self._places = places
         self.modcods = profiles.modcods
         self.src = _interleaved(pairs.a, pairs.b)
         self.dst = _interleaved(pairs.b, pairs.a)
@@ -100,13 +102,18 @@ class Rows:
         self.as_given = np.flatnonzero((self.kind == FIXED) & (table < 0))
         owner, far = pairs.a[self.radio_pair], pairs.b[self.radio_pair]
         on_earth = far < len(high)
-        #: [k] whether the whole atmosphere lies between the ends: not between two places, unless high up
+        #: [k] whether the far end is on a satellite or above the weather, seen from the place through the sky
         self.through_sky = ~on_earth
         self.through_sky[on_earth] = high[far[on_earth]]
-        self.through_sky &= self.kind[self.radio] != FIXED
+        from_aloft = (self.kind[self.radio] == FIXED) & high[owner]
+        #: [k] whether a fixed link leads from above the weather to a place below, whose air counts then
+        self.downwards = from_aloft & ~self.through_sky
+        self.through_sky &= ~from_aloft
+        #: [k] whether the whole atmosphere lies between the ends
+        self.whole_sky = self.through_sky | self.downwards
         self.which = np.full(len(self.radio), -1, dtype=np.int32)
-        at = np.flatnonzero(self.through_sky & self.weather)
-        self.which[at] = atmosphere[owner[at], own[at]]
+        at = np.flatnonzero(self.whole_sky & self.weather)
+        self.which[at] = atmosphere[np.where(self.downwards, far, owner)[at], own[at]]
         self.rate_bps, self.fixed_ns = columns["rate_bps"][profile], columns["fixed_ns"][profile]
         self.jitter_ns, self.loss = columns["jitter_ns"][profile], columns["loss"][profile]
         self.frame_bits = columns["frame_bits"][profile]
@@ -160,7 +167,20 @@ class Rows:
             rain_db=rain_db,
             further_db=further_db,
             around_db=around_db,
+            # from below, but for what the Earth curves between the ends: 0.9 degrees over 100 km
+            sky_deg=np.where(self.downwards, -elevation_deg, elevation_deg),
         )
+
+    def at_both_ends(self, table: Mapping[str, float], place_index: Mapping[str, int]) -> Floats:
+        """Sum over both ends of what the table says for them by place id, on each radio row [k].
+
+        A place on a satellite stands for the satellite; places that are not there count for nothing.
+        """
+        at = np.zeros(self._places)
+        for name, amount in table.items():
+            if name in place_index:
+                at[place_index[name]] += amount
+        return np.asarray(at[self.pairs.a[self.radio_pair]] + at[self.pairs.b[self.radio_pair]])
 
     def around_db(self, seed: int, names: Sequence[str], t_s: float, elevation_deg: Floats) -> Floats:
         """What the surroundings take of the radio rows [k] at `t_s`, as a process of the seed.

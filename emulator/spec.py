@@ -117,7 +117,8 @@ class Antenna:
     pointing: str = "tracking"
     diameter_m: float = 0.0
     gain_dbi: float = 0.0
-    #: phased arrays: gain falls with this power of the cosine of the scan angle from broadside
+    #: phased arrays: gain falls with this power of the cosine of the scan angle from broadside, which is the
+    #: zenith where the radio is owned and the nadir at the far end
     scan_exponent: float = 1.2
 
 

@@ -24,7 +24,7 @@ class Adjustments:
     """Hidden truth, applied at every epoch; links are (from, to) place ids. May be changed between epochs."""
 
     #: extra attenuation in dB of every radio link at a ground place, both directions: by place id, or a
-    #: function of (place id, run time s, elevation deg, frequency GHz)
+    #: function of (place id, run time s, elevation 5 to 90 deg, frequency GHz)
     attenuation_db: Callable[[str, float, float, float], float] | Mapping[str, float] | None = None
     link_down: set[Link] = field(default_factory=set)
     extra_delay_ms: dict[Link, float] = field(default_factory=dict)
@@ -33,7 +33,7 @@ class Adjustments:
     rate_factor: dict[Link, float] = field(default_factory=dict)
     #: by radio name: factor on its processing time
     processing_bias: dict[str, float] = field(default_factory=dict)
-    #: by place id: dB lost in addition on each of its radio links
+    #: by place id: dB lost in addition on each of its radio links; on a satellite, on all of the satellite's
     implementation_loss_bias_db: dict[str, float] = field(default_factory=dict)
     #: what surroundings (`RadioSpec.environment`) take is a process of this seed; None: it is their mean
     shadowing_seed: int | None = None

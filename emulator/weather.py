@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emulator.profiles import Profiles
+from emulator.radio.attenuation_table import LEAST_ELEVATION_DEG
 from emulator.radio.budget import path_request
 from emulator.radio.rain import slant_path_km
 from emulator.radio.slant_path import PathRequest, rain_height_km, slant_paths, stacked
@@ -51,18 +52,25 @@ class Weather:
         self._rain_height_km = {index: rain_height_km(spec.places[index]) for index in self._low(spec)}
 
     def _used(self, spec: WorldSpec) -> list[tuple[int, RadioSpec]]:
-        """Places with the radios that they use through the atmosphere: their own, and of stations high up."""
+        """Places with the radios that they use through the atmosphere.
+
+        Their own towards satellites, those of stations high up, and those of fixed links to places high up.
+        """
         radios = {radio.name: radio for radio in spec.radios}
         aloft = {
             place.radio
             for place, high in zip(spec.places, self.high, strict=True)
             if high and place.access == "station"
         }
+        high_up = {place.id for place, high in zip(spec.places, self.high, strict=True) if high}
+        climbing = [link for link in spec.links if link.radio and (link.a in high_up) != (link.b in high_up)]
         found = []
         for index, place in enumerate(spec.places):
             names = {place.radio} if place.access in ("terminal", "gateway") else set()
             if place.access == "terminal":
                 names |= aloft
+            if place.id not in high_up:
+                names |= {link.radio for link in climbing if place.id in (link.a, link.b)}
             found += [(index, radios[name]) for name in sorted(names) if radios[name].weather]
         return found
 
@@ -89,7 +97,8 @@ class Weather:
         """dB to add on each radio row [k]; 0 where the radio is spared the weather.
 
         A radio link that stays below the weather is only as long as it is: it gets the share that its
-        length has of the way through the rain towards a satellite in the same direction.
+        length has of the way through the rain towards a satellite in the same direction. Below 5 degrees both
+        are as at 5, where what is known of ways through the rain ends (ITU-R P.1853, `attenuation_table`).
         """
         extra = np.zeros(len(rows.radio))
         if not source:
@@ -99,8 +108,9 @@ class Weather:
             if not rows.weather[k]:
                 continue
             grounds = [int(p) for p in pair if p < len(self._places) and self._places[p].kind != "satellite"]
-            high, frequency = abs(float(elevation_deg[k])), float(rows.figures.frequency_ghz[k])
-            whole = bool(rows.through_sky[k]) or len(grounds) < len(pair)
+            high = max(abs(float(elevation_deg[k])), LEAST_ELEVATION_DEG)
+            frequency = float(rows.figures.frequency_ghz[k])
+            whole = bool(rows.whole_sky[k]) or len(grounds) < len(pair)
             amounts = []
             for place in grounds:
                 share = 1.0 if whole else self._share(place, float(range_m[k]), high)
@@ -111,17 +121,6 @@ class Weather:
             worst = max(amounts, default=0.0)
             extra[k] = worst if worst > 0.0 else min(amounts, default=0.0)
         return extra
-
-    def by_place(self, table: Mapping[str, float], rows: Rows) -> NDArray[np.float64]:
-        """Sum over both ends of what the table says for them, on each radio row [k]."""
-        total = np.zeros(len(rows.radio))
-        if table:
-            at = np.array([table.get(place.id, 0.0) for place in self._places])
-            for end in (rows.pairs.a, rows.pairs.b):
-                index = end[rows.radio_pair]
-                known = index < len(at)
-                total[known] += at[index[known]]
-        return total
 
     def _share(self, place: int, range_m: float, elevation_deg: float) -> float:
         """Share of the way through the rain, from a place at an elevation, that a link's length is."""

@@ -92,11 +92,6 @@ class World:
             relayed=spec.constellation.isl != "none" or spec.constellation.interlayer != "none",
             nominal=nominal_of(spec.places, self._profiles, self._weather),
         )
-        #: [places]: whose panels face the ground, satellites and stations in the air
-        self._looks_down = np.ones(len(self.places), dtype=np.bool_)
-        self._looks_down[: self.first_satellite] = [
-            place.kind == "aerial" and place.access == "station" for place in spec.places
-        ]
         self._plan: Plan | None = None
         self._rows: Rows | None = None
         #: of the plan's pairs, those that `_rows` were made for; None: not looked at since it was made
@@ -236,10 +231,10 @@ class World:
                 length,
                 high,
                 self._weather.of_the_moment(a.attenuation_db, t_s, rows, length, high),
-                self._weather.by_place(a.implementation_loss_bias_db, rows),
+                rows.at_both_ends(a.implementation_loss_bias_db, self.place_index),
                 around,
             )
-            heard = interference(rows, self._position, self._looks_down)
+            heard = interference(rows, self._position)
             if heard is not None:
                 budget = budget.disturbed(heard)
             rate[rows.radio], error[rows.radio] = rows.adapt(budget.snr_db)

@@ -169,6 +169,7 @@ def evaluate(
     rain_db: Floats,
     further_db: Floats,
     around_db: Floats | None = None,
+    sky_deg: Floats | None = None,
 ) -> Budget:
     """The budgets of n links, without interference.
 
@@ -176,10 +177,12 @@ def evaluate(
     `attenuation_table`); `range_m`, `elevation_deg` [n] of the far end from the place; `through_sky` [n]:
     where what stands around the place is in the way; `rain_db` [n]: attenuation of the moment, on top of
     what is counted on (below 0 where a belief has less); `further_db` [n]: losses besides; `around_db` [n]:
-    what the surroundings take where that is known, else their mean is taken.
+    what the surroundings take where that is known, else their mean is taken; `sky_deg` [n]: elevation of the
+    path in the atmosphere, where it is not that of the far end from the place.
     """
+    sky_deg = elevation_deg if sky_deg is None else sky_deg
     gas, counted, absorbed = np.empty((3, len(range_m)))
-    attenuation_table.look_up(tables, which, elevation_deg, figures.weather_percent, gas, counted, absorbed)
+    attenuation_table.look_up(tables, which, sky_deg, figures.weather_percent, gas, counted, absorbed)
     elevation_rad = np.radians(elevation_deg)
     gain = np.empty(len(range_m))
     if around_db is None:
@@ -191,7 +194,7 @@ def evaluate(
     if figures.weather_percent.any():
         # the receiver's own noise is that of a clear sky, not of the gases that are counted on
         clear, spare, sky = np.empty((3, len(range_m)))
-        attenuation_table.look_up(tables, which, elevation_deg, np.zeros(len(range_m)), clear, spare, sky)
+        attenuation_table.look_up(tables, which, sky_deg, np.zeros(len(range_m)), clear, spare, sky)
     rise = noise.g_over_t_loss_db(gas - clear + absorbed + rain_db, clear, figures.system_noise_k)
     excess = counted + rain_db
     free_space = free_space_loss_db(np.maximum(range_m, _LEAST_M), figures.frequency_ghz)

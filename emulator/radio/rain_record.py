@@ -21,6 +21,7 @@ from typing import Final
 
 from emulator.errors import WorldError
 from emulator.radio import slant_path
+from emulator.radio.attenuation_table import LEAST_ELEVATION_DEG
 from emulator.radio.rain import slant_attenuation_db
 from emulator.spec import Place
 
@@ -138,7 +139,7 @@ class RecordedRain:
         return self._record.rate_mm_h(place, t_s + self._shift_s) if place in self._places else 0.0
 
     def attenuation_db(self, place: str, t_s: float, elevation_deg: float, frequency_ghz: float) -> float:
-        """Rain attenuation in dB of a path from a place id at run time `t_s`."""
+        """Rain attenuation in dB of a path from a place id at run time `t_s`; below 5 degrees that at 5."""
         rate = self.rate_mm_h(place, t_s)
         if rate <= 0.0:
             return 0.0
@@ -146,7 +147,7 @@ class RecordedRain:
         return slant_attenuation_db(
             rate,
             frequency_ghz,
-            elevation_deg,
+            max(elevation_deg, LEAST_ELEVATION_DEG),
             here.latitude_deg,
             self._heights_km[place],
             here.altitude_m / 1e3,

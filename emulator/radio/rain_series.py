@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from emulator.errors import MissingPackageError, WorldError
 from emulator.radio import attenuation_cache, itur_calls
+from emulator.radio.attenuation_table import LEAST_ELEVATION_DEG
 from emulator.radio.rain import exceeded_attenuation_db, slant_attenuation_db
 from emulator.radio.rain_field import RainField
 from emulator.radio.rain_state import place_key
@@ -26,9 +27,8 @@ from emulator.spec import Place
 
 #: ITU-R P.1853-1 section 2.2 step A2
 PERCENTS: Final = (0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0)
-#: P.1853 is stated for 5 to 90 degrees and 4 to 55 GHz; P.838, behind it, for 1 to 1000 GHz, and below
-#: that rain hardly attenuates: it counts as at 1 GHz
-_LOWEST_DEG: Final = 5.0
+#: P.1853 is stated for 4 to 55 GHz (and from `LEAST_ELEVATION_DEG` on); P.838, behind it, for 1 to 1000 GHz,
+#: and below that rain hardly attenuates: it counts as at 1 GHz
 HIGHEST_GHZ: Final = 1000.0
 _NORMAL = NormalDist()
 
@@ -234,7 +234,7 @@ class RainSeries:
         _check_frequency(frequency_ghz)
         if math.isnan(elevation_deg):
             raise WorldError("elevation of rain attenuation is nan, it must be a number of degrees")
-        elevation = min(max(elevation_deg, _LOWEST_DEG), 90.0)
+        elevation = min(max(elevation_deg, LEAST_ELEVATION_DEG), 90.0)
         return rain_fit(
             self._climates[place], self._places[place], frequency_ghz, elevation, self._polarization_deg
         )

@@ -33,12 +33,12 @@ from emulator.radio.attenuation_table import (
     WIDTH,
 )
 from emulator.spec import Place
+from emulator.units import LOWEST_ALTITUDE_M
 
 Floats = NDArray[np.float64]
 
 MOST_FREQUENCY_GHZ = 200.0  # P.840-8
 _LEAST_MODEL_GHZ = 1.0  # P.676, P.838, P.840
-_LEAST_ALTITUDE_M = -500.0
 #: percentage of time at and below which gases and clouds stay the same; the largest with rain
 _COMBINATION = {13: (1.0, 50.0), 14: (5.0, 5.0)}
 #: tables that a process holds on to
@@ -242,9 +242,9 @@ def _key(request: PathRequest) -> str:
 def _check_coordinates(place: Place) -> None:
     _checked(f"latitude_deg of {place.id!r}", place.latitude_deg, -90.0, 90.0)
     _checked(f"longitude_deg of {place.id!r}", place.longitude_deg, -180.0, 360.0)
-    if not _LEAST_ALTITUDE_M <= place.altitude_m < math.inf:
+    if not LOWEST_ALTITUDE_M <= place.altitude_m < math.inf:
         raise WorldError(
-            f"altitude_m of {place.id!r} is {place.altitude_m}, allowed: {_LEAST_ALTITUDE_M:g} and above"
+            f"altitude_m of {place.id!r} is {place.altitude_m}, allowed: {LOWEST_ALTITUDE_M:g} and above"
         )
 
 

@@ -208,6 +208,35 @@ def test_links_on_other_frequencies_do_not_disturb() -> None:
     assert table.snr_db[0] == pytest.approx(quiet[0])
 
 
+def test_panels_face_the_same_way_in_the_budget_and_towards_those_that_disturb() -> None:
+    """A mast hears two senders that lie below it alike: its panel takes as much from either."""
+
+    def world(far: Antenna, interference: bool) -> LinkTable:
+        radio = dataclasses.replace(_A, far_antenna=far, interference=interference)
+        places = (
+            Place("served", "ground", 0.0, 9.01, 20.0),
+            Place("mast", "ground", 0.0, 9.0, 2000.0),
+            Place("stranger", "ground", 0.0, 8.99, 20.0),
+            Place("elsewhere", "ground", 0.0, 8.9, 20.0),
+        )
+        links = (FixedLink("served", "mast", radio="a"), FixedLink("stranger", "elsewhere", radio="a"))
+        spec = world_spec(*places, constellation=ConstellationSpec(), links=links, radios=(radio,))
+        return World(spec).epoch(0.0)
+
+    def heard(far: Antenna) -> tuple[float, float]:
+        """(SNR without the others, their ratio to the noise) at the mast."""
+        quiet = world(far, interference=False).snr_db[0]
+        rise = quiet - world(far, interference=True).snr_db[0]
+        return quiet, 10.0 ** (0.1 * rise) - 1.0
+
+    # so small that only the scan counts
+    panel = Antenna("phased-array", diameter_m=1e-4, gain_dbi=1.0)
+    (open_snr, open_ratio), (panel_snr, panel_ratio) = heard(Antenna()), heard(panel)
+    taken = open_snr - panel_snr
+    assert 0.5 < taken < 10.0
+    assert 10.0 * math.log10(open_ratio / panel_ratio) == pytest.approx(taken, abs=0.01)
+
+
 # --- instants -----------------------------------------------------------------------------------
 
 

@@ -58,6 +58,12 @@ def test_the_rate_attenuates_as_on_a_slant_path() -> None:
     assert rain(SHOWER).attenuation_db("site", 20.0, 35.0, 19.7) == pytest.approx(expected)
 
 
+def test_below_five_degrees_it_attenuates_as_at_five() -> None:
+    at_five = rain(SHOWER).attenuation_db("site", 20.0, 5.0, 19.7)
+    for elevation in (4.9, 1.0, 0.0, -3.0):
+        assert rain(SHOWER).attenuation_db("site", 20.0, elevation, 19.7) == at_five > 0.0
+
+
 def test_a_packed_file_is_unpacked(tmp_path: Path) -> None:
     path = tmp_path / "rain.csv.gz"
     path.write_bytes(gzip.compress(SHOWER.encode()))
