@@ -169,7 +169,10 @@ def _standing(spec: Geostationary, clock: RunClock, number: int) -> Any:
 
 def _over_region(region: OverRegion, clock: RunClock, numbers: Iterator[int]) -> list[Element]:
     if region.columns < 1 or region.rows < 1:
-        raise WorldError("constellation.over_region: columns and rows must be at least 1")
+        raise WorldError(
+            f"constellation.over_region has {region.columns} columns and {region.rows} rows, "
+            "each must be at least 1"
+        )
     for name, (low, high) in _REGION.items():
         value = getattr(region, name)
         if not low <= value <= high:

@@ -34,6 +34,10 @@ _MOST_DRAG = 10.0
 #: leading characters of catalogue numbers from 100000: the letters without I and O
 _ALPHA_5 = "ABCDEFGHJKLMNPQRSTUVWXYZ"
 _REV_PER_DAY = 1440.0 / (2.0 * math.pi)  # of rad/min
+#: the years that two digits stand for: 57 and above are of the last century
+_YEARS = (1957, 2056)
+#: Julian day of the midnight at which the first of these begins, and at which the last is over
+_FIRST_DAY, _PAST_DAY = 2_435_839.5, 2_472_364.5
 
 
 def parse_tle(text: str) -> list[tuple[str, Any, int]]:
@@ -100,6 +104,11 @@ def tle_text(elements: Iterable[tuple[str, Any]]) -> str:
 
 def tle_lines(record: Any) -> tuple[str, str]:
     """The two lines of a record. Raises `ElementsError` when an element does not fit its columns."""
+    if not _FIRST_DAY <= record.jdsatepoch + record.jdsatepochF < _PAST_DAY:
+        raise ElementsError(
+            f"satellite {record.satnum}: its epoch is Julian day {record.jdsatepoch:.1f}, a TLE is for "
+            f"the years {_YEARS[0]} to {_YEARS[1]}"
+        )
     number = record.satnum_str.rjust(5, "0")
     # zero in front of the point is left out in this one column
     rate = f"{record.ndot * _REV_PER_DAY * 1440.0: .8f}".replace("0.", ".", 1)
@@ -130,9 +139,15 @@ def circular_lines(
     """The two lines of a circular orbit without drag, as `tle_lines` writes them.
 
     `number` up to 339999 (above 99999 in Alpha-5); `epoch`: year and day of the year (from 1) with its
-    fraction; `angles_rad`: inclination, right ascension of the node, angle along from the node.
+    fraction; `angles_rad`: inclination, right ascension of the node, angle along from the node. Raises
+    `ElementsError` for a year that two digits do not tell.
     """
     year, day = epoch
+    if not _YEARS[0] <= year <= _YEARS[1]:
+        raise ElementsError(
+            f"satellites are generated at the start of the run, in the year {year}, "
+            f"allowed: {_YEARS[0]} to {_YEARS[1]} (a TLE has two digits for it)"
+        )
     inclination, node, along = angles_rad
     known = f"{number:05d}" if number < 100_000 else f"{_ALPHA_5[number // 10_000 - 10]}{number % 10_000:04d}"
     first = f"1 {known}U          {year % 100:02d}{day:012.8f}  .00000000  00000-0  00000+0 0    0"

@@ -12,6 +12,7 @@ from xml.sax.saxutils import escape
 
 import numpy as np
 import pytest
+from sgp4.api import WGS72, Satrec
 from sgp4.exporter import export_omm, export_tle
 
 from emulator.errors import ElementsError
@@ -290,3 +291,11 @@ def test_a_real_file_of_a_whole_constellation_is_read() -> None:
     elements = parse_elements(starlink_text())
     assert len(elements) == 8389
     assert len({name for name, _ in elements}) == 8389
+
+
+def test_an_epoch_in_a_year_that_a_tle_does_not_tell_is_not_written() -> None:
+    record = Satrec()
+    days_since_1950 = 2_472_364.5 - 2_433_281.5  # 2057-01-01
+    record.sgp4init(WGS72, "i", 5, days_since_1950, 0.0, 0.0, 0.0, 0.0, 0.0, 0.9, 0.0, 0.0656, 0.0)
+    with pytest.raises(ElementsError, match=r"Julian day 2472364.5, a TLE is for the years 1957 to 2056"):
+        tle_lines(record)

@@ -183,9 +183,25 @@ def _region(**values: Any) -> ConstellationSpec:
         (_region(altitude_km=-7000.0), "over_region: altitude_km is -7000, allowed: 1 to"),
         (_region(heading_deg=math.nan), "over_region: heading_deg is nan"),
         (_region(at_s=1e12), r"over_region: at_s is 1e\+12"),
-        (_region(rows=0), "over_region: columns and rows must be at least 1"),
+        (_region(rows=0), "over_region has 2 columns and 0 rows, each must be at least 1"),
     ],
 )
 def test_parameters_that_make_no_orbit_are_refused(spec: ConstellationSpec, complaint: str) -> None:
     with pytest.raises(WorldError, match=complaint):
         generate(spec, CLOCK)
+
+
+@pytest.mark.parametrize("year", [1956, 2057])
+def test_a_start_in_a_year_that_a_tle_does_not_tell_is_refused(year: int) -> None:
+    late = RunClock(f"{year}-06-01T12:00:00Z")
+    with pytest.raises(WorldError, match=f"in the year {year}, allowed: 1957 to 2056"):
+        generate(ConstellationSpec(shells=(CircularShell(550.0, 53.0, 4, 2),)), late)
+
+
+@pytest.mark.parametrize("start", ["1957-01-01T00:00:00Z", "2056-12-31T23:59:59Z"])
+def test_the_first_and_the_last_start_that_a_tle_tells_are_kept(start: str) -> None:
+    clock = RunClock(start)
+    (_, record), *_ = generate(ConstellationSpec(shells=(CircularShell(550.0, 53.0, 4, 2),)), clock)
+    epoch = (record.jdsatepoch - clock.julian_day) + (record.jdsatepochF - clock.day_fraction)
+    assert abs(epoch) < 1e-7  # a TLE has eight digits of a day
+    assert elements_to_text([("one", record)]).startswith("one\n1 ")
