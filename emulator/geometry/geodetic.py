@@ -14,6 +14,9 @@ from emulator.units import WGS84_A_M, WGS84_E2
 
 Vector = NDArray[np.float64]
 
+#: the zenith of the ellipsoid is this far from the geocentric one at most, rad: 0.1925 degree at 45 degrees
+MOST_TILT_RAD = 3.37e-3
+
 
 def ecef_from_geodetic(latitude_deg: ArrayLike, longitude_deg: ArrayLike, altitude_m: ArrayLike) -> Vector:
     """ECEF position [..., 3] in m of geodetic coordinates on WGS-84."""

@@ -2,7 +2,7 @@
 
 Straight rays between Earth-fixed (ECEF) positions in metres, at one instant; which satellites are worth
 looking for is `visibility`'s. Refraction is not modelled: at the elevations of interest (10 degrees and
-more) it is below 0.1 degree.
+more) it is below 0.1 degree (ITU-R P.834).
 """
 
 from __future__ import annotations

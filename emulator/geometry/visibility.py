@@ -23,9 +23,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emulator.errors import WorldError
+from emulator.geometry.geodetic import MOST_TILT_RAD
 from emulator.geometry.sight import look_from_many
 from emulator.jit import kernel
-from emulator.orbits.motion import Motion
+from emulator.orbits.motion import Motion, track_of, turn_rate_rad_s
 from emulator.spec import Place
 from emulator.units import EARTH_ROTATION_RAD_S, WGS84_A_M, WGS84_F
 
@@ -41,8 +42,6 @@ MAX_SHIFT_M = 100_000.0
 
 #: gravity of the Earth (WGS-84), m3/s2
 _MU_M3_S2 = 3.986004418e14
-#: the zenith of the ellipsoid is this far from the geocentric one at most, rad: 0.1925 degree at 45 degrees
-_ZENITH_RAD = 3.37e-3
 #: half of the largest acceleration that is not two-body: 3 J2 mu / r^2 at the surface is 0.032 m/s2
 _HALF_PERTURBATION_M_S2 = 0.016
 #: what else the bound allows for, above all drag on decaying orbits
@@ -147,7 +146,7 @@ class Visibility:
     `places`: of a spec; `watching`: indices of those that look (default: all), each above its own
     `min_elevation_deg`; `valid_s`: how long the candidates of one instant serve, before and after it;
     `max_shift_m`: how far along their tracks satellites may be shifted. Raises `WorldError` for an
-    elevation that is none.
+    elevation outside -90 to 90.
     """
 
     def __init__(
@@ -172,8 +171,10 @@ class Visibility:
         least_deg = np.array([place.min_elevation_deg for place in chosen], dtype=np.float64)
         self._sine = np.sin(np.radians(least_deg))
         # against the geocentric zenith, which is what the bound knows
-        self._least = np.maximum(np.radians(least_deg) - _ZENITH_RAD, -0.5 * math.pi)
-        self._extra = np.array([_rate_rad_s(place) * valid_s for place in chosen], dtype=np.float64)
+        self._least = np.maximum(np.radians(least_deg) - MOST_TILT_RAD, -0.5 * math.pi)
+        self._extra = np.array(
+            [turn_rate_rad_s(track_of(place)) * valid_s for place in chosen], dtype=np.float64
+        )
         heights = [w.altitude_m for p in chosen for w in p.waypoints] + [p.altitude_m for p in chosen]
         self._lowest = WGS84_A_M * (1.0 - WGS84_F) + min(heights, default=0.0)
         self._made_for_s = math.nan
@@ -246,14 +247,3 @@ def gathered(satellite: NDArray[np.int32], count: int) -> tuple[NDArray[np.int32
     row = np.empty(count, dtype=np.int32)
     row[different] = np.arange(len(different), dtype=np.int32)
     return different, row[satellite]
-
-
-def _rate_rad_s(place: Place) -> float:
-    """How fast a place's direction from the centre of the Earth turns at most, rad/s."""
-    if len(place.waypoints) < 2:
-        return 0.0
-    at = np.array([w.at_s for w in place.waypoints])
-    latitude = np.radians([w.latitude_deg for w in place.waypoints])
-    longitude = np.unwrap(np.radians([w.longitude_deg for w in place.waypoints]))
-    # geocentric latitude changes by up to 0.7 % more than geodetic
-    return float(1.01 * np.max(np.hypot(np.diff(latitude), np.diff(longitude)) / np.diff(at)))

@@ -1,7 +1,7 @@
 """Time and the rotation from TEME, the frame of SGP4, to the Earth-fixed frame.
 
 Sidereal time is the IAU-82 expression (Aoki et al. 1982) with UT1 from Skyfield's built-in table;
-polar motion, below 15 m at the surface, is neglected.
+polar motion, below 20 m at the surface (0.6 arc seconds), is neglected.
 """
 
 from __future__ import annotations

@@ -122,6 +122,14 @@ def track_of(place: Place) -> NDArray[np.float64]:
     return track
 
 
+def turn_rate_rad_s(track: NDArray[np.float64]) -> float:
+    """How fast the direction of a `track` of `track_of` from the centre of the Earth turns at most, rad/s."""
+    steps = np.diff(track, axis=0)
+    rates = np.hypot(steps[:, 1], steps[:, 2]) / steps[:, 0]
+    # geocentric latitude changes by up to 0.7 % more than geodetic
+    return 1.01 * float(rates.max(initial=0.0))
+
+
 def check(place: Place) -> None:
     """Raises `WorldError` for coordinates that no place has, in one sentence."""
     for where, latitude_deg, longitude_deg, altitude_m in _points(place):

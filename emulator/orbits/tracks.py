@@ -46,7 +46,7 @@ def waypoints_at_speed(
     Raises `WorldError` with one sentence.
     """
     if not 0.0 < speed_m_s < math.inf:
-        raise WorldError(f"speed_m_s is {speed_m_s:g}, it must be above 0")
+        raise WorldError(f"speed_m_s is {speed_m_s:g}, it must be above 0 and finite")
     if len(points) < 2:
         raise WorldError(f"a path at a speed has {len(points)} points, it needs at least 2")
     for number, point in enumerate(points, start=1):

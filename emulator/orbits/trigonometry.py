@@ -9,10 +9,9 @@ from typing import Any, Final
 
 from emulator.jit import inline_kernel
 
-TURN: Final = 6.283185307179586476925
 _PER_QUARTER: Final = 0.63661977236758134308
-# A quarter turn in three parts of 33 bits each, so that products with a count of quarters below 2**20 are
-# exact in the first two (Cody and Waite 1980).
+# A quarter turn in three parts (Cody and Waite 1980). The first has 31 bits that are not zero, so that its
+# product with a count of quarters below 2**22, a million turns, is exact; the second's is to 1e-19.
 _QUARTER_1: Final = 1.57079632673412561417
 _QUARTER_2: Final = 6.07710050630396597660e-11
 _QUARTER_3: Final = 2.02226624879595063154e-21

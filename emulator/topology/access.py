@@ -66,7 +66,8 @@ class Access:
 
     `places`: those of the spec (satellite places are passed over by index); `hosting`: satellites that
     carry a place, counted among the satellites; `relayed`: whether satellites forward to each other, in
-    which case a satellite need not see a gateway itself; `nominal`: what "best-snr" and "load-aware" look
+    which case a satellite need not see a gateway itself; `second_of_day`: UTC at run time 0, which the grid
+    of decisions is counted from; `nominal`: what "best-snr" and "load-aware" look
     at. Raises `WorldError` for rules that cannot be followed.
     """
 

@@ -8,7 +8,8 @@ Everything follows from published elements and the instants 0, `REMADE_EVERY_S`,
 of run time: whoever has these has the same links, at whatever times they ask. A link to a near satellite is
 kept while it can be, but every `BEGUN_EVERY_S` all of these are chosen from nothing: so nothing older than
 that is ever needed, and who goes far ahead in time need not follow every instant on the way. Most of these
-links change then. Whether the Earth is in the way of a link at an epoch is the caller's to see.
+links change then. Range counts at the instants: until the next a link may be 450 km longer (30 s at 15 km/s).
+Whether the Earth is in the way of a link at an epoch is the caller's to see.
 """
 
 from __future__ import annotations

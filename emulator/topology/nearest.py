@@ -104,7 +104,7 @@ def close_pairs(position, active, wanting, inner_m, outer_m, found):  # type: ig
                     if total < found.shape[0]:
                         length = np.int64(math.floor(math.sqrt(square) + 0.5))
                         low, high = min(i, j), max(i, j)
-                        found[total] = (((length << 18) | low) << 18) | high
+                        found[total] = (((length << _INDEX_BITS) | low) << _INDEX_BITS) | high
                     total += 1
     return total
 
@@ -112,9 +112,9 @@ def close_pairs(position, active, wanting, inner_m, outer_m, found):  # type: ig
 @kernel
 def _take(found, free, taken, filled):  # type: ignore[no-untyped-def]
     """Take pairs in order while both ends have a link to spare; returns how many `taken` [.., 2] holds."""
-    low_bits = (1 << 18) - 1
+    low_bits = (1 << _INDEX_BITS) - 1
     for k in range(found.shape[0]):
-        a, b = (found[k] >> 18) & low_bits, found[k] & low_bits
+        a, b = (found[k] >> _INDEX_BITS) & low_bits, found[k] & low_bits
         if free[a] > 0 and free[b] > 0:
             free[a] -= 1
             free[b] -= 1

@@ -17,9 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emulator.errors import WorldError
+from emulator.geometry.geodetic import MOST_TILT_RAD
 from emulator.jit import records
 from emulator.orbits.frames import FARTHEST_S, RunClock
-from emulator.orbits.motion import check, follow, track_of
+from emulator.orbits.motion import check, follow, track_of, turn_rate_rad_s
 from emulator.orbits.sgp4 import Propagator
 from emulator.spec import Place
 from emulator.topology.window_kernels import BEYOND, WINDOW, find_windows, may_be_seen
@@ -33,8 +34,6 @@ _KNOT_S = 120.0
 _LONGEST_S = 366.0 * SECONDS_PER_DAY
 #: positions held at a time, bytes
 _BATCH_BYTES = 64e6
-#: the zenith of the ellipsoid is this far from the geocentric one at most, rad
-_ZENITH_RAD = 3.37e-3
 
 
 def contact_windows(
@@ -53,7 +52,7 @@ def contact_windows(
     elevation unless `min_elevation_deg` gives one for all; `from_s`, `to_s`: run times; `progress` is
     called with the share that is done. Returns an array of `WINDOW` in order of place and start. A
     satellite that SGP4 gives up on is not seen from up to eight minutes before.
-    Raises `WorldError` for an interval or an elevation that is none.
+    Raises `WorldError` for an interval that is empty or too long, an elevation outside -90 to 90.
     """
     if not from_s < to_s:
         raise WorldError(f"contact windows from {from_s:g} to {to_s:g} s: the end must be after the start")
@@ -78,7 +77,7 @@ def contact_windows(
         near = np.empty((segments + 1, knots.shape[1]), np.bool_)
         for index, (view, least) in enumerate(zip(views, least_deg, strict=True)):
             may_be_seen(
-                knots, view.direction, max(math.radians(least) - _ZENITH_RAD, -0.5 * math.pi),
+                knots, view.direction, max(math.radians(least) - MOST_TILT_RAD, -0.5 * math.pi),
                 view.lowest_m, view.rate_rad_s, step_s, near,
             )  # fmt: skip
             windows = view.windows(from_s, step_s, knots, near, math.sin(math.radians(least)))
@@ -113,10 +112,7 @@ class _View:
         cosine, sine = np.cos(angle), np.sin(angle)
         self.direction = np.stack([cosine * x - sine * y, sine * x + cosine * y, position[:, 2]], axis=1)
         self.lowest_m = WGS84_A_M * (1.0 - WGS84_F) + float(self.track[:, 3].min())
-        steps = np.diff(self.track, axis=0)
-        rates = np.hypot(steps[:, 1], steps[:, 2]) / steps[:, 0]
-        # geocentric latitude changes by up to 0.7 % more than geodetic
-        self.rate_rad_s = EARTH_ROTATION_RAD_S + 1.01 * float(rates.max(initial=0.0))
+        self.rate_rad_s = EARTH_ROTATION_RAD_S + turn_rate_rad_s(self.track)
 
     def windows(
         self,

@@ -122,14 +122,6 @@ def test_confirmed_manoeuvres_are_found_in_the_published_sets(
     end = found["to_julian_day"] + after_days
     meets = (confirmed[:, None] >= begin) & (confirmed[:, None] <= end)
     false_a_year = np.sum(~meets.any(axis=0)) / (epochs[1] - epochs[0]) * 365.25
-    print(
-        satellite,
-        len(confirmed),
-        len(found),
-        np.sum(meets.any(axis=1)),
-        np.sum(~meets.any(axis=0)),
-        false_a_year,
-    )
     assert np.sum(meets.any(axis=1)) >= least_hits
     assert false_a_year <= most_false_a_year
 

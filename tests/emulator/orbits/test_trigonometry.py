@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator.orbits.trigonometry import TURN, sin_cos, within_a_turn
+from emulator.orbits.trigonometry import sin_cos, within_a_turn
+
+TURN = 2.0 * math.pi
 
 few_last_places = 4e-16
 #: doubles near half a turn are 4.4e-16 apart, so that an angle there is not known better
