@@ -2,7 +2,7 @@
 
 What is observed comes from the channel and the nodes, what is predicted from the twin, and the detections
 are the twin's. What the plant really did (`plant_event`) is an annotation of its own, off at first, so that
-one can watch as the twin does and look at the truth afterwards.
+one can watch as the twin does and look at the truth afterwards; so are handovers, of which there are many.
 """
 
 from __future__ import annotations
@@ -278,10 +278,13 @@ def _annotation(
 
 def _annotations() -> list[dict[str, Any]]:
     deviation = f'SELECT "target", "kind", "where", "size" FROM "{{}}" WHERE {_RUN}'
+    handovers = f'SELECT "terminal", "from", "to", "t_s" FROM "handover" WHERE {_RUN}'
     truth = f'SELECT "target", "deviation", "what" FROM "plant_event" WHERE {_RUN}'
     return [
         _annotation("Detections", RED, deviation.format("detection"), "target", "kind,where"),
         _annotation("Recoveries", GREEN, deviation.format("recovery"), "target", "kind,where"),
+        # with many terminals they would cover everything else
+        _annotation("Handovers", BLUE, handovers, "terminal", "from,to", on=False),
         _annotation("Truth: what the plant did", GREY, truth, "target", "deviation,what", on=False),
     ]
 

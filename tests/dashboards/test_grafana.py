@@ -72,7 +72,7 @@ def test_the_band_is_between_series_that_exist(dashboard: dict[str, Any]) -> Non
 def test_the_truth_about_the_plant_is_not_shown_at_first(dashboard: dict[str, Any]) -> None:
     shown = {a["target"]["query"].split('FROM "')[1].split('"')[0]: a["enable"]
              for a in dashboard["annotations"]["list"]}  # fmt: skip
-    assert shown == {"detection": True, "recovery": True, "plant_event": False}
+    assert shown == {"detection": True, "recovery": True, "handover": False, "plant_event": False}
 
 
 def test_provisioning_names_what_the_code_names() -> None:

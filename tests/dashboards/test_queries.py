@@ -76,6 +76,8 @@ def sample_run() -> Iterator[Record]:
     }
     yield Record(5_000_000_000, "detection", found, size)
     yield Record(8_000_000_000, "recovery", found, size)
+    served = {"terminal": "field-1", "from": "sat-1", "to": "sat-2"}
+    yield Record(6_000_000_000, "handover", served, {"t_s": 6.0, "utc": "2025-06-01T12:00:06.000+00:00"})
     what: dict[str, Value] = {"what": "start", "start_s": 4.0, "end_s": 7.0}
     yield Record(4_000_000_000, "plant_event", {"deviation": "rain", "target": "gateway"}, what)
 
