@@ -80,6 +80,7 @@ class Monitor:
 
     def see(self, record: Record, t_s: float) -> None:
         """Look at a record that passes; what a person would want to know is printed."""
+        t_s = round(t_s, 1) + 0.0  # not "-0.0" for what comes just before the start
         if record.measurement == "channel":
             self._packets = int(record.fields.get("ingress", 0))
             if "lateness_us_p99" in record.fields:
