@@ -106,13 +106,17 @@ class Motion:
 def track_of(place: Place) -> NDArray[np.float64]:
     """A place's track as `follow` takes it, longitudes unwrapped over the date line; one row if it is fixed.
 
-    Raises `WorldError` when the waypoints are not in order of time.
+    Raises `WorldError` when the waypoints are not in order of time, or a time is no finite number.
     """
     if not place.waypoints:
         rows = [(0.0, place.latitude_deg, place.longitude_deg, place.altitude_m)]
     else:
         rows = [(w.at_s, w.latitude_deg, w.longitude_deg, w.altitude_m) for w in place.waypoints]
     track = np.array(rows, dtype=np.float64)
+    for number in np.flatnonzero(~np.isfinite(track[:, 0]))[:1]:
+        raise WorldError(
+            f"place {place.id!r}: waypoint {number + 1}: at_s is {track[number, 0]:g}, should be finite"
+        )
     if not np.all(np.diff(track[:, 0]) > 0.0):
         raise WorldError(
             f"place {place.id!r}: waypoints must be in order of at_s, each later than the one before"
@@ -137,7 +141,9 @@ def check(place: Place) -> None:
             raise WorldError(f"{where}: latitude is {latitude_deg:g} deg, allowed: -90 to 90")
         if not -180.0 <= longitude_deg <= 360.0:
             raise WorldError(f"{where}: longitude is {longitude_deg:g} deg, allowed: -180 to 360")
-        if not LOWEST_ALTITUDE_M <= altitude_m < math.inf:
+        if not altitude_m < math.inf:
+            raise WorldError(f"{where}: altitude is {altitude_m:g} m, should be a finite number")
+        if altitude_m < LOWEST_ALTITUDE_M:
             raise WorldError(
                 f"{where}: altitude is {altitude_m:g} m, it must not be below {LOWEST_ALTITUDE_M:g} m "
                 "(no land is lower)"

@@ -47,9 +47,13 @@ def waypoints_at_speed(
     """
     if not 0.0 < speed_m_s < math.inf:
         raise WorldError(f"speed_m_s is {speed_m_s:g}, it must be above 0 and finite")
+    if not math.isfinite(start_s):
+        raise WorldError(f"start_s is {start_s:g}, should be a finite number of seconds")
     if len(points) < 2:
         raise WorldError(f"a path at a speed has {len(points)} points, it needs at least 2")
     for number, point in enumerate(points, start=1):
+        if len(point) != len(_RANGES):
+            raise WorldError(f"point {number} has {len(point)} numbers, should have {', '.join(_RANGES)}")
         for (key, (low, high)), value in zip(_RANGES.items(), point, strict=True):
             if not low <= value <= high:
                 raise WorldError(f"point {number}: {key} is {value:g}, allowed: {low:g} to {high:g}")

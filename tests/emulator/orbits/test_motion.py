@@ -83,6 +83,9 @@ def test_a_place_below_ground_is_refused(kind: str) -> None:
         (Waypoint(0.0, 0.0, 400.0), "place 'p': waypoint 1: longitude is 400 deg, allowed: -180 to 360"),
         (Waypoint(0.0, 0.0, 0.0, -501.0), "place 'p': waypoint 1: altitude is -501 m, it must not be below"),
         (Waypoint(0.0, math.nan, 0.0), "place 'p': waypoint 1: latitude is nan deg"),
+        (Waypoint(0.0, 0.0, 0.0, math.inf), "waypoint 1: altitude is inf m, should be a finite number"),
+        (Waypoint(0.0, 0.0, 0.0, math.nan), "waypoint 1: altitude is nan m, should be a finite number"),
+        (Waypoint(math.nan, 0.0, 0.0), "place 'p': waypoint 1: at_s is nan, should be finite"),
     ],
 )
 def test_a_waypoint_that_is_nowhere_is_refused(waypoint: Waypoint, complaint: str) -> None:

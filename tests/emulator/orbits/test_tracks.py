@@ -81,6 +81,8 @@ def test_climbing_straight_up_is_a_path() -> None:
     ("points", "speed_m_s", "complaint"),
     [
         ([FRANKFURT, SEATTLE], 0.0, "speed_m_s is 0, it must be above 0"),
+        ([FRANKFURT, SEATTLE], math.inf, "speed_m_s is inf, it must be above 0 and finite"),
+        ([FRANKFURT, (1.0, 2.0)], 10.0, "point 2 has 2 numbers, should have latitude_deg, "),
         ([FRANKFURT], 10.0, "has 1 points, it needs at least 2"),
         ([FRANKFURT, FRANKFURT], 10.0, "points 1 and 2 of a path at a speed are the same"),
         ([(10.0, 20.0, 0.0), (-10.0, -160.0, 0.0)], 10.0, "opposite sides of the Earth"),
@@ -93,6 +95,11 @@ def test_a_path_that_cannot_be_travelled_is_refused(
 ) -> None:
     with pytest.raises(WorldError, match=complaint):
         waypoints_at_speed(points, speed_m_s)
+
+
+def test_a_start_of_a_path_that_is_no_time_is_refused() -> None:
+    with pytest.raises(WorldError, match="start_s is nan, should be a finite number of seconds"):
+        waypoints_at_speed([FRANKFURT, SEATTLE], 250.0, start_s=math.nan)
 
 
 def test_a_recording_in_utc_is_put_on_the_run_s_clock(tmp_path: Path) -> None:
