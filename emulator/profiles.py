@@ -6,7 +6,6 @@ is not known here.
 
 from __future__ import annotations
 
-import math
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from emulator.errors import WorldError
 from emulator.radio.budget import Figures, check_radio
 from emulator.radio.modcod import ModCodStack, ModCodTable, modcod_table
+from emulator.ranges import above_zero, not_below_zero, probability, room_for_a_packet
 from emulator.spec import ConstellationSpec, FixedLink, RadioSpec
 
 #: bytes that a queue bounded in packets only may hold, per packet
@@ -84,15 +84,9 @@ class Profiles:
 
 def _isl_entry(constellation: ConstellationSpec) -> dict[str, float]:
     if constellation.isl != "none" or constellation.interlayer != "none":
-        if not 0.0 < constellation.isl_rate_mbps < math.inf:
-            raise WorldError(
-                f"constellation.isl_rate_mbps is {constellation.isl_rate_mbps:g}, it must be above 0"
-            )
-        if not 0.0 <= constellation.isl_processing_ms < math.inf:
-            raise WorldError(
-                f"constellation.isl_processing_ms is {constellation.isl_processing_ms:g}, "
-                "it must not be below 0"
-            )
+        above_zero(constellation, "constellation.", "isl_rate_mbps")
+        not_below_zero(constellation, "constellation.", "isl_processing_ms")
+        room_for_a_packet(constellation, "constellation.", "isl_queue_packets")
     return {
         "rate_bps": constellation.isl_rate_mbps * 1e6,
         "fixed_ns": constellation.isl_processing_ms * 1e6,
@@ -125,13 +119,11 @@ def _radio_entry(radio: RadioSpec, number: int, table: int, frame_bits: int) -> 
 
 
 def _fixed_entry(link: FixedLink) -> dict[str, float]:
-    times_ms = (link.delay_ms, link.jitter_ms)
-    possible = 0.0 < link.rate_mbps < math.inf and all(0.0 <= time_ms < math.inf for time_ms in times_ms)
-    if not possible or not 0.0 <= link.loss <= 1.0:
-        raise WorldError(
-            f"link {link.a} - {link.b}: rate must be above 0, delay and jitter not negative, loss within "
-            "0 and 1"
-        )
+    what = f"link {link.a} - {link.b}: "
+    above_zero(link, what, "rate_mbps", "queue_kbytes")
+    not_below_zero(link, what, "delay_ms", "jitter_ms")
+    room_for_a_packet(link, what, "queue_packets")
+    probability(link, what, "loss")
     return {
         "rate_bps": link.rate_mbps * 1e6,
         "fixed_ns": link.delay_ms * 1e6,

@@ -14,7 +14,7 @@ from collections.abc import Callable
 START_UTC = "2025-06-01T12:00:00Z"
 
 
-def _orbits() -> None:
+def _contact_windows() -> None:
     import numpy as np
 
     from emulator.constellation import Constellation, Site
@@ -38,7 +38,7 @@ def _orbits() -> None:
         all_of_them.passes(place, 0.0, 600.0)
 
 
-def _propagator() -> None:
+def _orbits() -> None:
     import numpy as np
 
     from emulator.orbits.frames import RunClock
@@ -196,8 +196,8 @@ def _data_plane() -> None:
 
 
 STEPS: dict[str, Callable[[], None]] = {
-    "orbits": _propagator,
-    "contact windows": _orbits,
+    "orbits": _orbits,
+    "contact windows": _contact_windows,
     "access, links and routes": _worlds,
     "radio": _radio,
     "rain": _rain,

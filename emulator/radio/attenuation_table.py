@@ -119,7 +119,7 @@ def components(row: Any, elevation_deg: float, percent: float) -> tuple[float, f
         beta = 0.0
         if percent < 1.0 and row[LATITUDE] < 36.0:
             beta = -0.005 * (row[LATITUDE] - 36.0)
-            if elevation <= 25.0:
+            if elevation < 25.0:
                 beta += 1.8 - 4.25 * sine
         exponent = (
             0.655 + 0.033 * math.log(percent) - 0.045 * math.log(reference) - beta * (1.0 - percent) * sine

@@ -15,6 +15,7 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from emulator import ranges
 from emulator.errors import WorldError
 from emulator.radio import attenuation_table, noise, surroundings
 from emulator.radio.antennas import antenna_parameters, pointing_gain_db
@@ -104,24 +105,18 @@ def _figures(radio: RadioSpec, down: bool) -> dict[str, object]:
 
 def check_radio(radio: RadioSpec) -> None:
     """Raise `WorldError` naming the key for figures that no radio can have."""
-    for name in ("up_frequency_ghz", "down_frequency_ghz", "up_bandwidth_mhz", "down_bandwidth_mhz"):
-        if not 0.0 < getattr(radio, name) < math.inf:
-            raise WorldError(f"radio {radio.name!r}: {name} is {getattr(radio, name):g}, it must be above 0")
-    for name in ("down_system_noise_k", "hysteresis_db", "processing_ms", "jitter_ms"):
-        if not 0.0 <= getattr(radio, name) < math.inf:
-            raise WorldError(
-                f"radio {radio.name!r}: {name} is {getattr(radio, name):g}, it must not be below 0"
-            )
-    numbers = ("up_eirp_dbw", "down_eirp_dbw", "up_g_over_t_db_k", "down_g_over_t_db_k")
-    for name in (*numbers, "implementation_loss_db", "margin_db"):
-        if not math.isfinite(getattr(radio, name)):
-            raise WorldError(f"radio {radio.name!r}: {name} is {getattr(radio, name)}, it must be a number")
-    if not 0.0 <= radio.loss <= 1.0:
-        raise WorldError(f"radio {radio.name!r}: loss is {radio.loss:g}, allowed: 0 to 1")
+    what = f"radio {radio.name!r}: "
+    ranges.above_zero(radio, what, "up_frequency_ghz", "down_frequency_ghz")
+    ranges.above_zero(radio, what, "up_bandwidth_mhz", "down_bandwidth_mhz", "queue_kbytes")
+    ranges.not_below_zero(radio, what, "down_system_noise_k", "hysteresis_db", "processing_ms", "jitter_ms")
+    ranges.finite(radio, what, "up_eirp_dbw", "down_eirp_dbw", "up_g_over_t_db_k", "down_g_over_t_db_k")
+    ranges.finite(radio, what, "implementation_loss_db", "margin_db")
+    ranges.probability(radio, what, "loss")
+    ranges.room_for_a_packet(radio, what, "queue_packets")
     least, most = attenuation_table.LEAST_PERCENT, attenuation_table.MOST_PERCENT
     if radio.weather_percent != 0.0 and not least <= radio.weather_percent <= most:
         raise WorldError(
-            f"radio {radio.name!r}: weather_percent is {radio.weather_percent:g}, allowed: 0 (clear sky) or "
+            f"{what}weather_percent is {radio.weather_percent:g}, allowed: 0 (clear sky) or "
             f"{least:g} to {most:g}"
         )
 

@@ -45,9 +45,15 @@ def _refused(**change: Any) -> str:
         (FixedLink("gate", "gate"), "link gate - gate: both ends are the same place"),
         (FixedLink("orbit", "sat-1"), "link orbit - sat-1: both ends are the same place"),
         (FixedLink("gate", "site", radio="ku"), "link gate - site: no radio 'ku', there is ka"),
-        (FixedLink("gate", "site", rate_mbps=0.0), "link gate - site: rate must be above 0"),
-        (FixedLink("gate", "site", delay_ms=math.nan), "delay and jitter not negative"),
-        (FixedLink("gate", "site", jitter_ms=-1.0), "delay and jitter not negative"),
+        (FixedLink("gate", "site", rate_mbps=0.0), "link gate - site: rate_mbps is 0, it must be above 0"),
+        (FixedLink("gate", "site", delay_ms=math.nan), "delay_ms is nan, it must not be below 0"),
+        (FixedLink("gate", "site", jitter_ms=-1.0), "jitter_ms is -1, it must not be below 0"),
+        (FixedLink("gate", "site", loss=1.5), "link gate - site: loss is 1.5, allowed: 0 to 1"),
+        (FixedLink("gate", "site", queue_packets=0), "queue_packets is 0, allowed: 1 to 2147483647"),
+        (
+            FixedLink("gate", "site", queue_kbytes=math.inf),
+            "queue_kbytes is inf, it must be above 0 and finite",
+        ),
     ],
 )
 def test_links(link: FixedLink, sentence: str) -> None:
@@ -79,6 +85,15 @@ def test_links_between_terminals_and_stations() -> None:
             {"constellation": dataclasses.replace(_GRID, isl_processing_ms=-1.0)},
             "constellation.isl_processing_ms is -1, it must not be below 0",
         ),
+        (
+            {"constellation": dataclasses.replace(_GRID, isl_queue_packets=0)},
+            "isl_queue_packets is 0, allowed",
+        ),
+        (
+            {"radios": (dataclasses.replace(DRY, queue_packets=-1),)},
+            "radio 'ka': queue_packets is -1, allowed",
+        ),
+        ({"radios": (dataclasses.replace(DRY, queue_kbytes=0.0),)}, "radio 'ka': queue_kbytes is 0, it must"),
         ({"constellation": dataclasses.replace(REGION, isl="mesh")}, "constellation.isl is 'mesh', allowed:"),
         ({"radios": (DRY, DRY)}, "radios: two have the same name"),
         ({"radios": (dataclasses.replace(DRY, jitter_ms=math.inf),)}, "radio 'ka': jitter_ms is inf"),

@@ -226,12 +226,12 @@ def _shapes(found: LinkBudget) -> set[tuple[int, ...]]:
         (
             {"down_eirp_dbw": math.nan},
             (RANGE_M, 45.0),
-            "radio 'ka': down_eirp_dbw is nan, it must be a number",
+            "radio 'ka': down_eirp_dbw is nan, it must be a finite number",
         ),
         (
             {"implementation_loss_db": math.inf},
             (RANGE_M, 45.0),
-            "radio 'ka': implementation_loss_db is inf, it must be a number",
+            "radio 'ka': implementation_loss_db is inf, it must be a finite number",
         ),
         (
             {"processing_ms": -1.0},

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from emulator.errors import MissingPackageError, WorldError
 from emulator.radio import attenuation_cache, itur_calls, slant_path
 from emulator.radio.attenuation_table import look_up
+from emulator.radio.rain import exceeded_attenuation_db
 from emulator.radio.slant_path import PathRequest, SlantPath, attenuation, slant_paths, stacked
 from emulator.spec import Place
 from tests.emulator.worlds import shared
@@ -313,6 +314,16 @@ def test_excess_attenuation_is_what_a_beacon_receiver_measured_over_a_year(
     site = Place("Louvain-la-Neuve", "ground", 50.67, 4.61, 160.0)
     predicted = attenuation(site, float(frequency), 30.0, percent).excess_db
     assert float(predicted) == pytest.approx(_measured(frequency, percent), rel=YEAR)
+
+
+@pytest.mark.parametrize("elevation", [5.0, 24.9, 25.0, 60.0])
+@pytest.mark.parametrize("latitude", [-12.0, 30.0, 47.0])
+def test_rain_goes_with_the_percentage_as_in_the_closed_form(latitude: float, elevation: float) -> None:
+    path = slant_path.slant_path(PathRequest(Place("p", "ground", latitude, 10.0), 19.7))
+    worst_db = float(path.attenuation(elevation, 0.01).rain_db)
+    for percent in (0.001, 0.1, 1.0, 5.0):
+        expected = exceeded_attenuation_db(worst_db, percent, elevation, latitude)
+        assert float(path.attenuation(elevation, percent).rain_db) == pytest.approx(expected)
 
 
 def test_tables_of_another_release_of_the_package_are_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
