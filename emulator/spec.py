@@ -95,8 +95,9 @@ class ConstellationSpec:
     geostationary: tuple[Geostationary, ...] = ()
     over_region: OverRegion | None = None
     isl: str = "none"  # "none" | "plus-grid" | "nearest"
-    #: of "nearest": links a satellite has at most, and how far they reach
+    #: of "nearest": links a satellite has at most
     isl_neighbours: int = 4
+    #: how far links to the nearest reach, and those of a grid found in elements; an even shell has its own
     isl_max_range_km: float = 5000.0
     #: links between layers (LEO, MEO, GEO): "none" | "nearest" (each satellite to one of the next layer up)
     interlayer: str = "none"

@@ -85,7 +85,11 @@ class Constellation(Table):
     )
     isl_neighbours: int = Field(default=4, ge=1, le=64, description="links a satellite has with nearest")
     isl_max_range_km: float = Field(
-        default=5000.0, gt=0, le=130_000, description="how far an inter-satellite link reaches"
+        default=5000.0,
+        gt=0,
+        le=130_000,
+        description="how far links to the nearest reach, and those of a grid found in elements; an even "
+        "shell keeps the grid it has",
     )
     interlayer: Literal["none", "nearest"] = Field(
         default="none",
