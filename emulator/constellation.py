@@ -227,11 +227,11 @@ class Constellation:
         `satellite`: name, or index of `names`. Returns an array [t] of `LOOK`, not numbers where SGP4 fails.
         """
         observer = Observer(place)
-        index = self.index.get(satellite, -1) if isinstance(satellite, str) else int(satellite)
-        if not 0 <= index < len(self):
+        index = self.index.get(satellite, -1) if isinstance(satellite, str) else satellite
+        if not (isinstance(index, int | np.integer) and 0 <= index < len(self)):
             raise WorldError(f"no satellite {satellite!r}, there are {len(self)}: {self.names[0]}, ...")
         times = np.atleast_1d(_times(t_s))
-        return observer.follow(self._ephemeris, index, times)
+        return observer.follow(self._ephemeris, int(index), times)
 
     def passes(
         self,

@@ -147,6 +147,23 @@ class World:
         # as much again for links that have gone and still have packets in the air
         return 2 * (len(self._fixed.a) + 2 * pairs + 2 * sky)
 
+    def route(self, table: LinkTable, start: str, end: str) -> NDArray[np.intp]:
+        """The rows of a link table of this world on the way from one place to another, in order.
+
+        `start`: a place or satellite, `end`: a place of the spec. Nothing where there is no way, or none is
+        needed. Raises `WorldError` for places that are not there.
+        """
+        hosts = [place.id for place in self.spec.places]
+        for name, known in ((start, self.place_index), (end, hosts)):
+            if name not in known:
+                raise WorldError(f"route from {start!r} to {end!r}: no place {name!r}{checks.hint(known)}")
+        at, host = self.place_index[start], hosts.index(end)
+        rows: list[int] = []
+        while (row := int(table.next_hop[at, host])) >= 0:
+            rows.append(row)
+            at = int(table.dst[row])
+        return np.array(rows, dtype=np.intp)
+
     def geodetic(self, t_s: float, index: int) -> tuple[float, float, float]:
         """(latitude deg, longitude deg, altitude m) of one place at run time `t_s`."""
         latitude, longitude, altitude = geodetic_from_ecef(self._one_position(t_s, index))

@@ -213,6 +213,7 @@ def test_real_files_begin_at_their_own_time_and_name_what_is_left_out() -> None:
             lambda: SHELL.follow(MUNICH, "sat-99-01", 0.0),
             "no satellite 'sat-99-01', there are 144: sat-01-01",
         ),
+        (lambda: SHELL.follow(MUNICH, 5.5, 0.0), "no satellite 5.5"),  # type: ignore[arg-type]
         (lambda: SHELL.follow(MUNICH, 144, 0.0), "no satellite 144, there are 144"),
         (lambda: SHELL.look(Site(95.0, 11.0), 0.0), "latitude is 95 deg, allowed: -90 to 90"),
         (lambda: SHELL.passes(Site(math.nan, 11.0), 0.0, 60.0), "latitude is nan deg"),

@@ -32,13 +32,9 @@ SPEED_OF_LIGHT = 299_792_458.0
 
 
 def _route(world: World, table: LinkTable, a: str, b: str) -> list[str]:
-    at, host = world.place_index[a], [place.id for place in world.spec.places].index(b)
-    way = [world.places[at]]
-    while table.next_hop[at, host] >= 0:
-        at = int(table.dst[table.next_hop[at, host]])
-        way.append(world.places[at])
-        assert len(way) < 99
-    return way
+    return [world.places[world.place_index[a]]] + [
+        world.places[table.dst[row]] for row in world.route(table, a, b)
+    ]
 
 
 def test_places_are_the_specs_and_then_the_satellites() -> None:
@@ -102,6 +98,13 @@ def test_traffic_goes_over_satellite_and_gateway_to_the_site() -> None:
     assert _route(world, table, "north", "site") == ["north", table.serving["north"], "gate", "site"]
     assert _route(world, table, "site", "south") == ["site", "gate", table.serving["south"], "south"]
     assert _route(world, table, "north", "orbit")[-1] == "sat-1"
+    there, back = world.route(table, "north", "site"), world.route(table, "site", "north")
+    assert list(table.src[there]) == list(table.dst[back])[::-1]
+    assert len(world.route(table, "site", "site")) == 0
+    with pytest.raises(WorldError, match="route from 'north' to 'nowhere': no place 'nowhere', there"):
+        world.route(table, "north", "nowhere")
+    with pytest.raises(WorldError, match="route from 'north' to 'sat-2': no place 'sat-2', there"):
+        world.route(table, "north", "sat-2")  # no packet ends at a satellite where no place is
 
 
 def test_a_place_on_a_satellite_sends_as_the_satellite() -> None:
