@@ -15,7 +15,11 @@ WGS84_F = 1.0 / 298.257223563
 WGS84_E2 = WGS84_F * (2.0 - WGS84_F)
 #: mean Earth rotation rate, rad/s (IAU-82 sidereal time)
 EARTH_ROTATION_RAD_S = 7.292115146706979e-5
+#: where the Earth may be a sphere: mean radius (IUGG, rounded)
+MEAN_EARTH_RADIUS_M = 6_371_000.0
 SECONDS_PER_DAY = 86_400.0
+#: radio ends closer than this are taken to be this far apart
+LEAST_RANGE_M = 1.0
 #: hops are weighed for routing with one packet of this size
 ROUTING_PACKET_BITS = 12_000.0
 #: no place is lower: the shore of the Dead Sea lies at -430 m

@@ -22,7 +22,8 @@ from emulator.spec import Place, RadioSpec, WorldSpec
 
 Attenuation = Callable[[str, float, float, float], float] | Mapping[str, float] | None
 
-#: a place that stays above this has the whole of the weather below it
+#: a place that stays above this counts as having the whole of the weather below it: rain ends at 6 km or less
+#: (P.839), clouds at the tropopause, 9 to 17 km
 _ABOVE_WEATHER_M = 15_000.0
 
 

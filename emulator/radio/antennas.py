@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from emulator.errors import WorldError
 from emulator.jit import kernel
 from emulator.spec import Antenna
-from emulator.units import SPEED_OF_LIGHT_M_S
+from emulator.units import MEAN_EARTH_RADIUS_M, SPEED_OF_LIGHT_M_S
 
 ISOTROPIC: Final = 0
 DISH_S465: Final = 1
@@ -54,7 +54,6 @@ FLOOR_DB: Final = -60.0
 PEAK_DBI: Final = {"isotropic": 0.0, "dipole": 2.15, "turnstile": 1.76, "qfh": 4.77}
 #: far side lobes of a satellite in low orbit, dBi (ITU-R S.1528 recommends 1.3, L_F)
 _S1528_FAR_DBI: Final = 5.0
-_MEAN_EARTH_RADIUS_M: Final = 6_371_000.0
 
 
 def antenna_parameters(antenna: Antenna, frequency_ghz: float) -> NDArray[np.float64]:
@@ -223,7 +222,7 @@ def relative_gain_db(
 
 @kernel
 def nadir_angle_rad(
-    elevation_rad: float, range_m: float, place_radius_m: float = _MEAN_EARTH_RADIUS_M
+    elevation_rad: float, range_m: float, place_radius_m: float = MEAN_EARTH_RADIUS_M
 ) -> float:
     """Angle at the far end between the Earth's centre and the place that sees it at this elevation.
 
@@ -257,5 +256,5 @@ def pointing_gain_db(place: Any, far: Any, elevation_rad: Any, range_m: Any, out
     """
     for k in range(out.shape[0]):
         gain = _end_gain_db(place[k], 0.5 * math.pi - elevation_rad[k], True)
-        nadir = nadir_angle_rad(elevation_rad[k], range_m[k], _MEAN_EARTH_RADIUS_M)
+        nadir = nadir_angle_rad(elevation_rad[k], range_m[k], MEAN_EARTH_RADIUS_M)
         out[k] = gain + _end_gain_db(far[k], math.pi - nadir, False)

@@ -9,12 +9,9 @@ from __future__ import annotations
 import math
 
 from emulator.errors import WorldError
-from emulator.radio.rain import slant_attenuation_db
+from emulator.radio.rain import MOST_GHZ, slant_attenuation_db
 from emulator.radio.slant_path import rain_height_km
 from emulator.spec import Place
-
-#: P.838, on which the attenuation rests
-_MOST_GHZ = 1000.0
 
 
 def rain_attenuation_db(
@@ -31,9 +28,9 @@ def rain_attenuation_db(
         raise WorldError(f"rain_rate_mm_h is {rain_rate_mm_h:g}, allowed: 0 and above")
     if not -90.0 <= elevation_deg <= 90.0:
         raise WorldError(f"elevation_deg is {elevation_deg:g}, allowed: -90 to 90")
-    if not 0.0 < frequency_ghz <= _MOST_GHZ:
+    if not 0.0 < frequency_ghz <= MOST_GHZ:
         raise WorldError(
-            f"frequency_ghz is {frequency_ghz:g}, allowed: above 0 to {_MOST_GHZ:g} (ITU-R P.838)"
+            f"frequency_ghz is {frequency_ghz:g}, allowed: above 0 to {MOST_GHZ:g} (ITU-R P.838)"
         )
     return slant_attenuation_db(
         rain_rate_mm_h,

@@ -22,12 +22,9 @@ from emulator.radio.antennas import antenna_parameters, pointing_gain_db
 from emulator.radio.modcod import modcod_table
 from emulator.radio.slant_path import PathRequest, slant_path, stacked
 from emulator.spec import Place, RadioSpec
-from emulator.units import BOLTZMANN_DBW_K_HZ, SPEED_OF_LIGHT_M_S
+from emulator.units import BOLTZMANN_DBW_K_HZ, LEAST_RANGE_M, SPEED_OF_LIGHT_M_S
 
 Floats = NDArray[np.float64]
-
-#: ends closer than this are taken to be this far apart
-_LEAST_M = 1.0
 
 
 def free_space_loss_db(range_m: ArrayLike, frequency_ghz: ArrayLike) -> Floats:
@@ -192,7 +189,7 @@ def evaluate(
         attenuation_table.look_up(tables, which, sky_deg, np.zeros(len(range_m)), clear, spare, sky)
     rise = noise.g_over_t_loss_db(gas - clear + absorbed + rain_db, clear, figures.system_noise_k)
     excess = counted + rain_db
-    free_space = free_space_loss_db(np.maximum(range_m, _LEAST_M), figures.frequency_ghz)
+    free_space = free_space_loss_db(np.maximum(range_m, LEAST_RANGE_M), figures.frequency_ghz)
     further = figures.implementation_db + further_db
     loss = free_space + gas + excess + around_db - gain + rise + further
     snr = snr_db(figures.eirp_dbw, figures.g_over_t_db_k, figures.bandwidth_mhz, loss)

@@ -25,14 +25,12 @@ from emulator.errors import WorldError
 from emulator.jit import kernel
 from emulator.radio.antennas import ISOTROPIC, NADIR, ZENITH, antenna_parameters, relative_gain_db
 from emulator.spec import Antenna
-from emulator.units import BOLTZMANN_DBW_K_HZ, SPEED_OF_LIGHT_M_S, WGS84_A_M, WGS84_F
+from emulator.units import BOLTZMANN_DBW_K_HZ, LEAST_RANGE_M, SPEED_OF_LIGHT_M_S, WGS84_A_M, WGS84_F
 
 #: antennas stand above the altitude given for their place; two of them see each other over 22 km of sea
 ANTENNA_HEIGHT_M: Final = 10.0
 #: where it is not said, what is below this looks up with its panel, what is above it down
 _SKY_M: Final = 100_000.0
-#: ends closer than this are taken to be this far apart
-_LEAST_M: Final = 1.0
 #: channels that touch overlap by rounding: less than this share of the narrower counts as none
 _TOUCHING: Final = 1e-6
 _STRETCH: Final = 1.0 / (1.0 - WGS84_F)
@@ -110,7 +108,7 @@ def interference_over_noise(
             if _behind_earth(tx_m[j], rx_m[i]):
                 continue
             x, y, z = rx_m[i, 0] - tx_m[j, 0], rx_m[i, 1] - tx_m[j, 1], rx_m[i, 2] - tx_m[j, 2]
-            length = max(math.sqrt(x * x + y * y + z * z), _LEAST_M)
+            length = max(math.sqrt(x * x + y * y + z * z), LEAST_RANGE_M)
             level = eirp_dbw[j] + 10.0 * math.log10(overlap / bandwidth_hz[j])
             level += _gain_db(tx_antenna[j], tx_axes[j], x, y, z, length)
             level -= 20.0 * math.log10(4.0 * math.pi * length * frequency_hz[j] / SPEED_OF_LIGHT_M_S)

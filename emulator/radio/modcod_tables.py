@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from emulator.radio.airtime import LR_FHSS_SYMBOL_RATE_HZ
+
 
 class Published(NamedTuple):
     """What a table says: rows in rising order of threshold, and how frames fail around it."""
@@ -100,7 +102,6 @@ def lora() -> Published:
 #: dBm, the sensitivity of DR8 and DR10 as it is usually quoted from Semtech AN1200.64. In 488 Hz of
 #: noise, with the 6 dB noise figure that the SX1276's own sensitivities imply, that is the first threshold.
 _LR_FHSS_SENSITIVITY_DBM = -137.0
-_LR_FHSS_HOP_HZ = 488.28125
 #: what coding 2/3 needs more than 1/3, dB. Not published by the vendor: 3.0 dB of code rate, and 1.0 dB
 #: that a punctured convolutional code of 64 states gives away against the unpunctured one
 _LR_FHSS_TWO_THIRDS_DB = 4.0
@@ -113,7 +114,7 @@ def lr_fhss() -> Published:
     RP002, EU863-870; they differ in the width hopped over (137 and 336 kHz), which noise does not see.
     The frame is the largest LoRaWAN payload of DR8, 58 bytes; one in ten is lost at the sensitivity.
     """
-    first = _LR_FHSS_SENSITIVITY_DBM + 174.0 - 10.0 * float(np.log10(_LR_FHSS_HOP_HZ)) - 6.0
+    first = _LR_FHSS_SENSITIVITY_DBM + 174.0 - 10.0 * float(np.log10(LR_FHSS_SYMBOL_RATE_HZ)) - 6.0
     return Published(
         ("DR8/DR10 1/3", "DR9/DR11 2/3"),
         (1 / 3, 2 / 3),

@@ -20,6 +20,7 @@ import math
 from typing import Final, NamedTuple
 
 from emulator.errors import WorldError
+from emulator.radio.airtime import LR_FHSS_SYMBOL_RATE_HZ
 from emulator.spec import Antenna, RadioSpec
 
 _REFERENCE_K: Final = 290.0
@@ -166,8 +167,8 @@ def _lora_cubesat(name: str) -> RadioSpec:
     )
 
 
-#: one hop of LR-FHSS in Europe: 488.28125 Hz (LoRaWAN regional parameters RP002, DR8 to DR11)
-_HOP_MHZ: Final = 488.28125e-6
+#: one hop of LR-FHSS is as wide in Hz as its symbol rate (LoRaWAN regional parameters RP002, EU DR8 to DR11)
+_HOP_MHZ: Final = LR_FHSS_SYMBOL_RATE_HZ * 1e-6
 
 
 def _lr_fhss(name: str) -> RadioSpec:

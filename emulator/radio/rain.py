@@ -12,6 +12,8 @@ import math
 _EARTH_KM = 8500.0
 #: P.838 begins here; what is below counts as here
 _LEAST_GHZ = 1.0
+#: and ends here
+MOST_GHZ = 1000.0
 #: of the distance factor of P.530, whatever its formula gives on paths too short or too long for it
 _MOST_FACTOR = 2.5
 

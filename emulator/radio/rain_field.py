@@ -20,12 +20,12 @@ from numpy.typing import NDArray
 from emulator.jit import kernel
 from emulator.radio.rain_state import fill_states
 from emulator.spec import Place
+from emulator.units import MEAN_EARTH_RADIUS_M
 
 Floats = NDArray[np.float64]
 
 #: with 12, the variance of places deep in a dense grid falls to 0.8: their rain would be too rare
 _NEIGHBOURS: Final = 64
-_EARTH_KM: Final = 6371.0
 #: two places at one spot have one state but for this much of the variance, which keeps the equations regular
 _NUGGET: Final = 1e-9
 
@@ -104,4 +104,4 @@ def _unit_vectors(places: Sequence[Place]) -> Floats:
 def _distance_km(a: Floats, b: Floats) -> Floats:
     """Along the Earth's surface; from the chord, which is exact for places close to each other."""
     chord = np.linalg.norm(a - b, axis=-1)
-    return np.asarray(2.0 * _EARTH_KM * np.arcsin(np.minimum(1.0, chord / 2.0)))
+    return np.asarray(2.0 * MEAN_EARTH_RADIUS_M / 1e3 * np.arcsin(np.minimum(1.0, chord / 2.0)))

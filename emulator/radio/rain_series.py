@@ -4,6 +4,9 @@ The state of a place (`rain_state`) is turned into attenuation by the log-normal
 P.618 says is exceeded at an elevation and a frequency. All links of a place share the state, so they
 fade together and hold, at any moment, attenuations of equal probability, as P.618 scales frequencies.
 Places near each other fade together too (`rain_field`). Clouds, scintillation and gases are not part of it.
+
+P.1853 is stated for 5 to 90 degrees and 4 to 55 GHz. Below 5 degrees it is as at 5; the frequencies are those
+of P.838 behind it, up to 1000 GHz, and below 1 GHz, where rain hardly attenuates, it is as at 1 GHz.
 """
 
 from __future__ import annotations
@@ -20,16 +23,13 @@ from numpy.typing import NDArray
 from emulator.errors import MissingPackageError, WorldError
 from emulator.radio import attenuation_cache, itur_calls
 from emulator.radio.attenuation_table import LEAST_ELEVATION_DEG
-from emulator.radio.rain import exceeded_attenuation_db, slant_attenuation_db
+from emulator.radio.rain import MOST_GHZ, exceeded_attenuation_db, slant_attenuation_db
 from emulator.radio.rain_field import RainField
 from emulator.radio.rain_state import place_key
 from emulator.spec import Place
 
 #: ITU-R P.1853-1 section 2.2 step A2
 PERCENTS: Final = (0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0)
-#: P.1853 is stated for 4 to 55 GHz (and from `LEAST_ELEVATION_DEG` on); P.838, behind it, for 1 to 1000 GHz,
-#: and below that rain hardly attenuates: it counts as at 1 GHz
-HIGHEST_GHZ: Final = 1000.0
 _NORMAL = NormalDist()
 
 
@@ -248,8 +248,8 @@ def _quantile(percent: float) -> float:
 
 
 def _check_frequency(frequency_ghz: float) -> None:
-    if not 0.0 < frequency_ghz <= HIGHEST_GHZ:
+    if not 0.0 < frequency_ghz <= MOST_GHZ:
         raise WorldError(
             f"frequency of rain attenuation is {frequency_ghz:g} GHz, but must be more than 0 and at most "
-            f"{HIGHEST_GHZ:g}"
+            f"{MOST_GHZ:g}"
         )
