@@ -10,15 +10,26 @@ from pathlib import Path
 README = Path(__file__).parent.parent / "README.md"
 
 
-def test_the_library_example_runs() -> None:
+def _run(mark: str) -> list[str]:
+    """What the example that has `mark` in it prints, in a process of its own."""
     blocks = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
-    (example,) = [block for block in blocks if "Constellation" in block]
+    (example,) = [block for block in blocks if mark in block]
     done = subprocess.run([sys.executable, "-c", example], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
-    lines = done.stdout.splitlines()
+    return done.stdout.splitlines()
+
+
+def test_the_example_of_satellites_runs() -> None:
+    lines = _run("Constellation.walker")
     assert re.match(r"sat-\d+-\d+ \d+\.\d deg, [+-]\d+ kHz at 20 GHz", lines[0])
     assert any("SNR, dB" in line for line in lines)
+
+
+def test_the_example_of_a_world_prints_a_way_over_satellites() -> None:
+    way, figures = _run("World(")
+    assert re.fullmatch(r"munich( sat-\d+-\d+)+ new-york", way)
+    assert re.fullmatch(r"\d+\.\d ms, [1-9]\d* Mbit/s", figures)
 
 
 def test_every_command_and_picture_exists() -> None:
