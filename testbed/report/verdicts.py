@@ -51,7 +51,9 @@ def judge(report: dict[str, Any]) -> list[Verdict]:
         return verdicts
     alive = _twin_alive(report)
     reason = ""
-    if not lateness.holds:
+    if lateness.figure is None:
+        reason = f"nobody knows how late the emulator was ({lateness.text})"
+    elif not lateness.holds:
         reason = f"the emulator itself was too late to judge a twin by it ({lateness.text})"
     elif not alive.holds:
         reason = alive.text

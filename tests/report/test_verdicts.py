@@ -225,6 +225,16 @@ def test_without_deviations_nothing_had_to_be_detected(judged):
     assert failed(verdicts) == set()
 
 
+def test_a_twin_is_not_judged_when_nothing_tells_how_late_the_emulator_was(judged):
+    def change(made):
+        made.info["channel"]["lateness_us"]["p99"] = None
+
+    verdicts = judged(change)[1]
+    assert failed(verdicts) == {"injection_lateness"}
+    assert verdicts["twin_band"]["holds"] is None
+    assert "too late" not in verdicts["twin_band"]["text"]
+
+
 def test_a_deviation_that_began_just_before_the_end_is_not_held_against_the_twin(judged):
     def change(made):
         made.add(18.0, "plant_event", {"deviation": "rain", "target": "field-4"}, what="start")
