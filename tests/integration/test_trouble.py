@@ -115,6 +115,26 @@ def test_a_port_in_use_is_one_sentence_and_status_2(tmp_path: Path) -> None:
             assert "address already in use" in last.lower()
 
 
+def test_a_world_that_cannot_be_built_is_one_sentence_status_2_and_no_folder(tmp_path: Path) -> None:
+    # so much drag that it is down long before the run
+    elements = tmp_path / "faller.tle"
+    elements.write_text(
+        "FALLER\n"
+        "1 25544U 98067A   25150.51782528  .50000000  00000-0  99999-0 0  2927\n"
+        "2 25544  51.6416 247.4627 0006703 130.5360 325.0288 16.45000000 56354\n"
+    )
+    ended = harness.run(
+        tmp_path / "runs",
+        *("starlink", "--duration", "5", "--set", f"constellation.elements={elements}"),
+        *("--set", "run.start_utc=2025-07-30T12:00:00Z"),
+    )
+    assert ended.status == 2, ended.output
+    assert "none of the 1 satellites can be propagated" in ended.output.splitlines()[-1]
+    assert "Traceback" not in ended.output
+    assert "was terminated" not in ended.output
+    assert not list((tmp_path / "runs").glob("starlink-*"))
+
+
 def test_a_full_disk_under_the_telemetry_costs_records_not_the_run(tmp_path: Path) -> None:
     if os.geteuid() != 0:
         pytest.skip("a small file system can only be mounted as root")
