@@ -244,8 +244,10 @@ class Run:
             member.counters = message.counters
             if member.id in self._stage.nodes:
                 early = not (self._stage.quiescing or self._released(member.id))
+                # a program that the scenario does not name comes and goes as it likes
+                missed = early and member.id not in self._reception.guests()
                 self._stage.nodes[member.id] |= {
-                    "status": "left" if early else "finished",
+                    "status": "left" if missed else "finished",
                     "ended_s": self._stage.run_s,
                 }
                 if early:

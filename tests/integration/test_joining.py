@@ -62,6 +62,7 @@ def test_a_users_own_program_a_node_by_hand_and_strangers(tmp_path: Path) -> Non
     assert by_hand.wait(10) == 0
     info = ended.run.run_info()
     assert info["nodes"]["my-app"]["place"] == "board"
+    assert info["nodes"]["my-app"]["status"] == "finished"
     assert info["nodes"]["my-app"]["sent"] >= 2
     assert info["nodes"]["sensor-by-hand"]["status"] == "finished"
     assert ended.report["conservation"]["balanced"] is True

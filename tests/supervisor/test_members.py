@@ -130,10 +130,21 @@ def test_a_guest_that_comes_again_to_another_place_is_refused(desk: Desk) -> Non
     assert "stood at 'board'" in again.hear(wire.Refused).reason
 
 
+def test_a_guest_that_says_goodbye_has_finished_and_a_node_of_the_scenario_has_left(desk: Desk) -> None:
+    guest, node = desk.guest("my-app"), Peer(desk, "sensor-1", "sensor")
+    node.hear(wire.Registered)
+    for peer in (guest, node):
+        peer.send(wire.Bye({"sent": 0, "received": 0}))
+        desk.until(lambda id=peer.id: desk.stage.control.members[id].state == "bye")
+    assert desk.stage.nodes["my-app"]["status"] == "finished"
+    assert desk.stage.nodes["sensor-1"]["status"] == "left"
+    assert {"my-app left the run", "sensor-1 left the run"} <= set(desk.events())
+
+
 def _books(desk: Desk, ingress: int) -> dict[str, Any]:
     write_run(desk.stage)
     info = desk.folder.run_info()
-    nodes = {"my-app": info["nodes"]["my-app"] | {"status": "finished"}}
+    nodes = {"my-app": info["nodes"]["my-app"]}
     counters = {"ingress": ingress, "delivered": ingress, "fates": {}, "in_flight": 0}
     books: dict[str, Any] = conservation({"nodes": nodes, "channel": {"counters": counters, "links": {}}})
     return books
