@@ -1,0 +1,124 @@
+"""Commands about runs and measurements: run, report, replay, validate, export."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from testbed.commands.options import JsonFile, RunPath, Sets, writable_folder, write_json
+from testbed.errors import BadInput
+
+
+def run(
+    scenario: Annotated[
+        str, typer.Argument(metavar="SCENARIO", help="A shipped name (testbed scenarios), or a file.")
+    ],
+    duration: Annotated[
+        float | None, typer.Option(metavar="S", help="Length of the run in seconds, 5 or more.")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(metavar="N", help="Seed of every random decision, 0 or more.")
+    ] = None,
+    sets: Sets = None,
+    out: Annotated[
+        Path,
+        typer.Option(
+            metavar="DIR",
+            help="Folder in which the run's own folder is made.",
+            callback=writable_folder,
+        ),
+    ] = Path("runs"),
+    live: Annotated[
+        bool, typer.Option("--live", help="Show every event as it happens, not only the progress.")
+    ] = False,
+    json_file: JsonFile = None,
+) -> None:
+    """Run a scenario: real processes through the emulated network, the twin beside them."""
+    from testbed.scenario import load
+
+    loaded = load(scenario, sets or (), duration, seed)
+    from testbed.supervisor import run_scenario  # compiles and opens: only once the scenario is sound
+
+    raise typer.Exit(run_scenario(loaded, out, json_file, live))
+
+
+def report(path: RunPath, json_file: JsonFile = None) -> None:
+    """Print the report of a finished run, and render it anew."""
+    from testbed.report import print_summary, render
+
+    rendered = render(path, json_file)
+    print_summary(rendered)
+    raise typer.Exit(rendered.exit_status)
+
+
+def replay(path: RunPath, json_file: JsonFile = None) -> None:
+    """Run again from the recorded arrivals, in virtual time, and compare."""
+    from testbed.replay import replay_run
+
+    raise typer.Exit(replay_run(path, json_file))
+
+
+def validate(
+    measured: Annotated[
+        list[Path] | None, typer.Argument(metavar="MEASURED...", help="Files of measurements.")
+    ] = None,
+    model: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Which comparison; without one they are listed.")
+    ] = None,
+    sets: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a parameter of it.")
+    ] = None,
+    site: Annotated[
+        str, typer.Option(metavar="LAT,LON[,ALT]", help="Where it was measured: degrees, m.")
+    ] = "",
+    elements: Annotated[
+        Path | None, typer.Option(metavar="PATH", help="Elements of the satellites: TLE or OMM.")
+    ] = None,
+    calibrate: Annotated[
+        list[Path] | None, typer.Option(metavar="MEASURED", help="Measurements to calibrate the model on.")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Where figure, page and JSON are written.",
+            callback=writable_folder,
+        ),
+    ] = None,
+    json_file: JsonFile = None,
+) -> None:
+    """Compare recorded measurements with the models.
+
+    Models: fade-statistics, rain-exceedance, rssi-trend, serving-satellite.
+    """
+    from testbed.measured import validate as validation
+
+    if not model:
+        for name, about in validation.models().items():
+            print(f"{name:<20}{about}")
+        raise BadInput("validate: --model is missing, give one of those above")
+    if len(model) > 1:
+        raise BadInput(f"--model is given {len(model)} times ({', '.join(model)}), give one")
+    result = validation.validate(measured or [], model[0], sets or (), site, elements, calibrate or ())
+    validation.show(result)
+    if out is not None:
+        print("\n".join(str(path) for path in validation.write(result, out)))
+    write_json(json_file, validation.as_dict(result))
+    raise typer.Exit(validation.exit_status(result))
+
+
+def export(
+    path: RunPath,
+    to: Annotated[str, typer.Option("--to", metavar="FORMAT", help="csv, parquet or lp (line protocol).")],
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Where to; default: RUN/export.")] = None,
+    json_file: JsonFile = None,
+) -> None:
+    """Write a run's telemetry in another format."""
+    from testbed.store.export import export as write
+    from testbed.store.runfile import RunFolder
+
+    written = [str(file) for file in write(RunFolder.open(path), to, out)]
+    print("\n".join(written))
+    write_json(json_file, {"files": written})
