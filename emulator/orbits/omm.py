@@ -42,6 +42,9 @@ _NUMBERS = {
 }
 
 
+_WEB_PAGE = "is a web page, not OMM: what was fetched may be an error message"
+
+
 def parse_json(text: str) -> Iterator[tuple[str, Any, int]]:
     """Satellites of an OMM JSON array (or one object). Raises `ElementsError` naming the record."""
     try:
@@ -74,7 +77,11 @@ def parse_xml(text: str) -> Iterator[tuple[str, Any, int]]:
     try:
         root = ElementTree.fromstring(text.strip())
     except ElementTree.ParseError as error:
+        if text.lstrip()[:15].lower().startswith(("<!doctype html", "<html")):
+            raise ElementsError(_WEB_PAGE) from None
         raise ElementsError(f"line {error.position[0]}: not XML ({error})") from None
+    if _local(root.tag).lower() == "html":
+        raise ElementsError(_WEB_PAGE)
     segments = [node for node in root.iter() if _local(node.tag) == "segment"]
     for number, segment in enumerate(segments, start=1):
         leaves = {_local(leaf.tag): (leaf.text or "").strip() for leaf in segment.iter() if len(leaf) == 0}

@@ -239,11 +239,14 @@ def link_budget(
     must be looked up and the itur package is not there.
     """
     check_radio(radio)
-    distance, elevation, rain = np.broadcast_arrays(
-        np.asarray(range_m, dtype=np.float64),
-        np.asarray(elevation_deg, dtype=np.float64),
-        np.asarray(rain_db, dtype=np.float64),
-    )
+    given = [np.asarray(each, dtype=np.float64) for each in (range_m, elevation_deg, rain_db)]
+    try:
+        distance, elevation, rain = np.broadcast_arrays(*given)
+    except ValueError:
+        shapes = ", ".join(str(each.shape) for each in given)
+        raise WorldError(
+            f"range_m, elevation_deg and rain_db have shapes {shapes}, which do not broadcast together"
+        ) from None
     if not np.all(distance > 0.0):
         raise WorldError(f"range_m is {distance[~(distance > 0.0)].flat[0]:g}, it must be above 0")
     if not np.all(np.abs(elevation) <= 90.0):

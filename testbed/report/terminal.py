@@ -102,7 +102,8 @@ def _detections(twin: dict[str, Any]) -> Table:
         found = next((d for d in twin["detections"] if d["matches"] == index), None)
         end = "end" if real["end_s"] is None else f"{real['end_s']:.1f} s"
         # weather's own rain may go unnoticed; what the scenario does may not
-        said = Text("not detected", style="dim" if real["deviation"] == SHOWER else "red")
+        need_not_be = real["deviation"] == SHOWER
+        said = Text("not noticed, nor need it be", "dim") if need_not_be else Text("not detected", "red")
         if found is not None:
             said = Text(
                 f"{found['kind']} at {place_of(found)}, {real['delay_s']:.1f} s later, {size_of(found)}"

@@ -106,11 +106,15 @@ def _injection_lateness(report: dict[str, Any]) -> Verdict:
     if p99 is None:
         return Verdict("injection_lateness", False, None, LATENESS_P99_US, "the channel recorded no lateness")
     mode = injection.get("scheduling") or "unknown scheduling"
-    text = f"p99 {p99:.3g} us, bound {LATENESS_P99_US:.0f} us, {mode}"
+    text = f"p99 {_us(p99)} us, bound {LATENESS_P99_US:.0f} us, {mode}"
     timer = (injection.get("timer_us") or {}).get("p99")
     if timer is not None:
-        text += f"; a bare timer beside it: p99 {timer:.3g} us"
+        text += f"; a bare timer beside it: p99 {_us(timer)} us"
     return Verdict("injection_lateness", p99 <= LATENESS_P99_US, p99, LATENESS_P99_US, text)
+
+
+def _us(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
 
 
 def _epochs_on_time(report: dict[str, Any]) -> Verdict:

@@ -135,6 +135,14 @@ def test_text_that_is_no_element_set_is_told_where_it_starts() -> None:
     assert _complaint("") == "holds no satellite"
 
 
+@pytest.mark.parametrize(
+    "page", ["<!DOCTYPE html>\n<html><body>503<br></body></html>", "<html><body><p>gone</p></body></html>"]
+)
+def test_an_error_page_that_was_fetched_for_elements_is_called_one(page: str) -> None:
+    with pytest.raises(ElementsError, match="^is a web page, not OMM"):
+        parse_elements(page)
+
+
 def test_an_error_in_a_file_names_the_file(tmp_path: Path) -> None:
     path = tmp_path / "bad.tle"
     path.write_text(GOOD + GOOD_2)

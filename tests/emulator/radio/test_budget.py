@@ -209,6 +209,11 @@ def _shapes(found: LinkBudget) -> set[tuple[int, ...]]:
     [
         ({}, (0.0, 45.0), "range_m is 0, it must be above 0"),
         ({}, (math.nan, 45.0), "range_m is nan, it must be above 0"),
+        (
+            {},
+            ([1e6, 2e6, 3e6], [10.0, 20.0]),
+            "range_m, elevation_deg and rain_db have shapes (3,), (2,), (), which do not broadcast together",
+        ),
         ({}, (RANGE_M, 91.0), "elevation_deg is 91, allowed: -90 to 90"),
         ({}, (RANGE_M, math.nan), "elevation_deg is nan, allowed: -90 to 90"),
         (
