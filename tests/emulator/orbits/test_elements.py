@@ -139,7 +139,7 @@ def test_text_that_is_no_element_set_is_told_where_it_starts() -> None:
     "page", ["<!DOCTYPE html>\n<html><body>503<br></body></html>", "<html><body><p>gone</p></body></html>"]
 )
 def test_an_error_page_that_was_fetched_for_elements_is_called_one(page: str) -> None:
-    with pytest.raises(ElementsError, match="^is a web page, not OMM"):
+    with pytest.raises(ElementsError, match=r"^is a web page, not OMM"):
         parse_elements(page)
 
 
