@@ -81,8 +81,9 @@ class Line:
         """End the thread and close the port."""
         if self._ending:
             return
-        self._ending = True
+        # Woken first: once the thread has seen the end, nobody holds the other side of the pipe.
         os.write(self._wake_in, b"\0")
+        self._ending = True
         if self._thread.is_alive():
             # An attempt to open a remote port may still be waiting for its answer; it is left to itself.
             self._thread.join(1.0)
