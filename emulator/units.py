@@ -26,3 +26,10 @@ ROUTING_PACKET_BITS = 12_000.0
 LOWEST_ALTITUDE_M = -500.0
 #: satellites whose height is below the first are in low orbits (LEO), from the second on geostationary (GEO)
 LAYER_BOUNDS_KM = (2_000.0, 35_000.0)
+#: what the Earth attracts with: WGS-84 (NIMA TR8350.2), and the WGS-72 of SGP4 in km
+EARTH_MU_M3_S2 = 3.986004418e14
+SGP4_MU_KM3_S2 = 398600.8
+#: Julian day of the midnight before day 1 of the proleptic calendar, whose days `datetime` counts
+ORDINAL_ZERO_JULIAN_DAY = 1_721_424.5
+#: instants of run time are compared with this tolerance: callers step in decimal fractions
+TICK_S = 1e-6

@@ -28,7 +28,7 @@ from emulator.geometry.sight import look_from_many
 from emulator.jit import kernel
 from emulator.orbits.motion import Motion, track_of, turn_rate_rad_s
 from emulator.spec import Place
-from emulator.units import EARTH_ROTATION_RAD_S, WGS84_A_M, WGS84_F
+from emulator.units import EARTH_MU_M3_S2, EARTH_ROTATION_RAD_S, WGS84_A_M, WGS84_F
 
 if TYPE_CHECKING:
     from emulator.orbits.ephemeris import Ephemeris
@@ -40,8 +40,6 @@ VALID_S = 30.0
 #: along-track shifts of satellites up to this are covered by the lists, m
 MAX_SHIFT_M = 100_000.0
 
-#: gravity of the Earth (WGS-84), m3/s2
-_MU_M3_S2 = 3.986004418e14
 #: half of the largest acceleration that is not two-body: 3 J2 mu / r^2 at the surface is 0.032 m/s2
 _HALF_PERTURBATION_M_S2 = 0.016
 #: what else the bound allows for, above all drag on decaying orbits
@@ -83,14 +81,14 @@ def _sweeps(position, velocity, seconds, shift_m, swept, highest):  # type: igno
         r = math.sqrt(x * x + y * y + z * z)
         hx, hy, hz = y * vz - z * vy, z * vx - x * vz, x * vy - y * vx
         h2 = hx * hx + hy * hy + hz * hz
-        energy = 0.5 * (vx * vx + vy * vy + vz * vz) - _MU_M3_S2 / r
+        energy = 0.5 * (vx * vx + vy * vy + vz * vz) - EARTH_MU_M3_S2 / r
         h = math.sqrt(h2)
-        eccentricity = math.sqrt(max(1.0 + 2.0 * energy * h2 / (_MU_M3_S2 * _MU_M3_S2), 0.0))
+        eccentricity = math.sqrt(max(1.0 + 2.0 * energy * h2 / (EARTH_MU_M3_S2 * EARTH_MU_M3_S2), 0.0))
         # a shift is made in time, at the mean orbital speed
         mean_speed = math.sqrt(max(-2.0 * energy, 1.0))
         t = seconds + shift_m / mean_speed
         slack = _SLACK_M + t * (_SLACK_M_S + t * _HALF_PERTURBATION_M_S2)
-        radial = t * _MU_M3_S2 * eccentricity / h + slack
+        radial = t * EARTH_MU_M3_S2 * eccentricity / h + slack
         lowest = max(r - radial, 0.5 * WGS84_A_M)
         swept[i] = t * h / (lowest * lowest) + slack / lowest + seconds * EARTH_ROTATION_RAD_S
         highest[i] = r + radial

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emulator.errors import WorldError
-from emulator.units import SECONDS_PER_DAY
+from emulator.units import ORDINAL_ZERO_JULIAN_DAY, SECONDS_PER_DAY
 
 _J2000 = 2451545.0
 #: run times reach this far, s: a hundred years, long after which no elements say anything; deep space is
@@ -48,7 +48,7 @@ class RunClock:
         #: UTC seconds of the day at the start
         self.second_of_day = (moment - midnight).total_seconds()
         #: Julian day of the midnight before the start, and the start's fraction of the day
-        self.julian_day = 1721424.5 + midnight.toordinal()
+        self.julian_day = ORDINAL_ZERO_JULIAN_DAY + midnight.toordinal()
         self.day_fraction = self.second_of_day / SECONDS_PER_DAY
         self.ut1_utc_s = _ut1_minus_utc(moment)
 

@@ -16,15 +16,15 @@ from numpy.typing import NDArray
 
 from emulator.errors import WorldError
 from emulator.jit import kernel
+from emulator.units import SGP4_MU_KM3_S2
 
-#: WGS-72, as element sets assume: km3/s2, km, zonal harmonics (AIAA 2006-6753, appendix)
-MU_KM3_S2: Final = 398600.8
+#: WGS-72, as element sets assume: km, zonal harmonics (AIAA 2006-6753, appendix)
 EARTH_RADIUS_KM: Final = 6378.135
 J2: Final = 0.001082616
 J3: Final = -0.00000253881
 J4: Final = -0.00000165597
 #: square root of the gravitational parameter, Earth radii^1.5 per minute
-KE: Final = 60.0 / math.sqrt(EARTH_RADIUS_KM**3 / MU_KM3_S2)
+KE: Final = 60.0 / math.sqrt(EARTH_RADIUS_KM**3 / SGP4_MU_KM3_S2)
 MINUTES_PER_DAY: Final = 1440.0
 #: periods from here on, min, belong to deep space
 DEEP_SPACE_MIN: Final = 225.0
@@ -63,10 +63,10 @@ def elements_of(satrecs: Sequence[Any] | NDArray[np.void]) -> NDArray[np.void]:
     if isinstance(satrecs, np.ndarray) and satrecs.dtype == ELEMENTS:
         return satrecs
     for index, record in enumerate(satrecs):
-        if record.mu != MU_KM3_S2 or record.operationmode != "i":
+        if record.mu != SGP4_MU_KM3_S2 or record.operationmode != "i":
             raise WorldError(
                 f"satellite {index} (number {record.satnum}): its record has mu {record.mu:g} km3/s2 and "
-                f"mode {record.operationmode!r}, allowed: {MU_KM3_S2:g} (WGS-72) and 'i'"
+                f"mode {record.operationmode!r}, allowed: {SGP4_MU_KM3_S2:g} (WGS-72) and 'i'"
             )
     return np.array(
         [

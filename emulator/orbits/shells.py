@@ -22,10 +22,8 @@ from emulator.orbits.elements import Element
 from emulator.orbits.frames import RunClock
 from emulator.orbits.tle import circular_lines
 from emulator.spec import CircularShell, ConstellationSpec, Geostationary, OverRegion
-from emulator.units import SECONDS_PER_DAY, WGS84_A_M
+from emulator.units import ORDINAL_ZERO_JULIAN_DAY, SECONDS_PER_DAY, SGP4_MU_KM3_S2, WGS84_A_M
 
-#: km3/s2, the constant SGP4 works with (WGS-72)
-_MU = 398600.8
 #: generated satellites are numbered from here, leaving out the numbers of real ones beside them
 _FIRST_NUMBER = 70_001
 _LAST_NUMBER = 339_999
@@ -73,7 +71,7 @@ def _circular(
 ) -> Any:
     """A record for a circular orbit; angles in rad, `along` from the ascending node at the epoch."""
     semi_major_km = WGS84_A_M / 1e3 + altitude_km
-    per_day = math.sqrt(_MU / semi_major_km**3) * SECONDS_PER_DAY / (2.0 * math.pi)
+    per_day = math.sqrt(SGP4_MU_KM3_S2 / semi_major_km**3) * SECONDS_PER_DAY / (2.0 * math.pi)
     return _record(clock, number, inclination, node, along, per_day)
 
 
@@ -88,7 +86,7 @@ def _record(
 
 def _epoch(clock: RunClock) -> tuple[int, float]:
     """Year, and day of the year (from 1) with its fraction, of the run's start."""
-    date = datetime.fromordinal(round(clock.julian_day - 1721424.5))
+    date = datetime.fromordinal(round(clock.julian_day - ORDINAL_ZERO_JULIAN_DAY))
     return date.year, date.timetuple().tm_yday + clock.day_fraction
 
 

@@ -42,11 +42,9 @@ from emulator.topology.policies import (
 )
 from emulator.topology.stations import Stations
 from emulator.topology.stay import HORIZON_S, seconds_in_sight
+from emulator.units import TICK_S
 
 Floats = NDArray[np.float64]
-
-#: instants are compared with this tolerance, s: callers step in decimal fractions
-_TICK_S = 1e-6
 
 
 @dataclass(frozen=True)
@@ -98,7 +96,7 @@ class Access:
         interval = spec.decision_interval_s
         # the last instant at or before the start
         self._first_s = -((second_of_day - spec.decision_offset_s) % interval)
-        if self._first_s + interval <= _TICK_S:
+        if self._first_s + interval <= TICK_S:
             self._first_s += interval
         self._count = 0
         self.choice = Choice(-math.inf, {}, ())
@@ -122,7 +120,7 @@ class Access:
         """
         if not math.isfinite(t_s):
             raise WorldError(f"access: run time is {t_s} s, should be a finite number")
-        due = math.floor((t_s - self._first_s + _TICK_S) / self._spec.decision_interval_s) + 1
+        due = math.floor((t_s - self._first_s + TICK_S) / self._spec.decision_interval_s) + 1
         changed = False
         while self._count < due:
             self._decide(self._first_s + self._count * self._spec.decision_interval_s)
@@ -146,7 +144,7 @@ class Access:
             len(self._terminals),
             self._layers,
             at_s,
-            self._spec.min_dwell_s - _TICK_S,
+            self._spec.min_dwell_s - TICK_S,
             keeps,
             margin,
             self._capacity,

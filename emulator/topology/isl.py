@@ -27,7 +27,7 @@ from emulator.orbits.elements import Element
 from emulator.spec import ConstellationSpec
 from emulator.topology.nearest import MOST_SATELLITES, nearest_above, nearest_pairs, without_repeats
 from emulator.topology.planes import Orbits, grid_of, middle_moment, orbits_at
-from emulator.units import LAYER_BOUNDS_KM
+from emulator.units import LAYER_BOUNDS_KM, TICK_S
 
 Pairs = NDArray[np.int32]
 
@@ -41,8 +41,6 @@ _INSTANTS_KEPT = round(BEGUN_EVERY_S / REMADE_EVERY_S)
 #: no satellite has more links, and none is longer: lengths have 27 bits in `nearest`
 MOST_NEIGHBOURS = 64
 MOST_RANGE_KM = 130_000.0
-#: instants are compared with this tolerance, s: callers step in decimal fractions
-_TICK_S = 1e-6
 #: links of a plus grid a satellite has at most
 _GRID_LINKS = 4
 _TURN = 360.0
@@ -107,7 +105,7 @@ class Isl:
         """
         if not math.isfinite(t_s):
             raise WorldError(f"inter-satellite links: run time is {t_s} s, should be a finite number")
-        newest = math.floor((t_s + _TICK_S) / REMADE_EVERY_S)
+        newest = math.floor((t_s + TICK_S) / REMADE_EVERY_S)
         if not self._changes or newest < self._count:
             return False
         before = self.pairs

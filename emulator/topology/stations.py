@@ -17,11 +17,12 @@ from emulator.errors import WorldError
 from emulator.geometry import elevation_deg, geodetic_from_ecef
 from emulator.orbits.motion import Motion
 from emulator.spec import Place
+from emulator.units import MEAN_EARTH_RADIUS_M
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int32]
 
-EFFECTIVE_EARTH_RADIUS_M = 4.0 / 3.0 * 6_371_000.0
+EFFECTIVE_EARTH_RADIUS_M = 4.0 / 3.0 * MEAN_EARTH_RADIUS_M
 #: antennas above the ground: 3GPP TR 38.901, table 7.2-1 (urban macro): base station and terminal
 STATION_HEIGHT_M = 25.0
 TERMINAL_HEIGHT_M = 1.5

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from emulator.jit import kernel
-from emulator.units import EARTH_ROTATION_RAD_S, WGS84_A_M
+from emulator.units import EARTH_MU_M3_S2, EARTH_ROTATION_RAD_S, WGS84_A_M
 
 Floats = NDArray[np.float64]
 
@@ -22,8 +22,7 @@ Floats = NDArray[np.float64]
 HORIZON_S = 1200.0
 _STEP_S = 15.0
 
-#: gravity (WGS-84), m3/s2, and the oblateness term (EGM96)
-_MU_M3_S2 = 3.986004418e14
+#: the oblateness term (EGM96)
 _J2 = 1.08262668e-3
 
 
@@ -31,7 +30,7 @@ _J2 = 1.08262668e-3
 def _pull(x, y, z):  # type: ignore[no-untyped-def]
     """Acceleration in m/s2 at an inertial position in m: central, and the zonal term of degree 2."""
     r2 = x * x + y * y + z * z
-    central = -_MU_M3_S2 / (r2 * math.sqrt(r2))
+    central = -EARTH_MU_M3_S2 / (r2 * math.sqrt(r2))
     flat = 1.5 * _J2 * WGS84_A_M * WGS84_A_M / r2
     polar = 5.0 * z * z / r2
     across = central * (1.0 + flat * (1.0 - polar))

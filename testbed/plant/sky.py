@@ -79,13 +79,18 @@ def _showers(scenario: Scenario, rain: Attenuation) -> list[Shower]:
     wet = set(rained_on(scenario, rain_targets(scenario)))
     radios = {radio.name: radio for radio in scenario.world_spec().radios}
     times = np.arange(0.0, scenario.run.duration_s + _STEP_S, _STEP_S)
+    exposed = {
+        place: max(radios[table.radio].up_frequency_ghz, radios[table.radio].down_frequency_ghz)
+        for place, table in scenario.places.items()
+        if table.radio in radios and place in wet
+    }
+    # moment by moment: one state of the rain serves all places
+    amounts = [
+        [rain(place, float(t), _ELEVATION_DEG, frequency) for place, frequency in exposed.items()]
+        for t in times
+    ]
     found = []
-    for place, table in scenario.places.items():
-        if table.radio not in radios or place not in wet:
-            continue
-        radio = radios[table.radio]
-        frequency = max(radio.up_frequency_ghz, radio.down_frequency_ghz)
-        taken = np.array([rain(place, float(t), _ELEVATION_DEG, frequency) for t in times])
+    for place, taken in zip(exposed, np.array(amounts).T, strict=True):
         edges = np.diff(np.concatenate([[0], (taken > SHOWER_DB).astype(int), [0]]))
         for first, end in zip(np.flatnonzero(edges == 1), np.flatnonzero(edges == -1), strict=True):
             end_s = float(times[end]) if end < len(times) else scenario.run.duration_s + _STEP_S
