@@ -102,28 +102,44 @@ class Client:
 
     # --- traffic -------------------------------------------------------------------------------
 
-    def send(self, target: str, payload: bytes, kind: int = wire.DATA, via: str = "") -> int:
+    def send(
+        self,
+        target: str,
+        payload: bytes,
+        kind: int = wire.DATA,
+        via: str = "",
+        traffic_class: int | None = None,
+    ) -> int:
         """Send one datagram to a node; the number of the packet.
 
+        `traffic_class`: 0 to 3, of waiting packets the highest goes first; None: as the scenario says.
         NetworkError when there is no such node, when the network takes nothing more now, or when the run
         has ended; ValueError when the payload does not fit into one packet.
         """
         node = self._node
         dst, relay = self._port(target), self._port(via) if via else 0
-        number = self._do(lambda: node.send(dst, payload, kind, relay))
+        number = self._do(lambda: node.send(dst, payload, kind, relay, traffic_class=traffic_class))
         if not number:
             raise NetworkError(f"a packet to {target} could not be queued: the channel takes nothing now")
         return number
 
-    def transfer(self, target: str, data: bytes, timeout_s: float = 60.0, via: str = "") -> int:
+    def transfer(
+        self,
+        target: str,
+        data: bytes,
+        timeout_s: float = 60.0,
+        via: str = "",
+        traffic_class: int | None = None,
+    ) -> int:
         """Send data of any length (up to 16 MiB) reliably; how many packets had to be sent again.
 
+        `traffic_class` as in `send`.
         NetworkError when it did not arrive: by name of the cause, or not within `timeout_s`.
         """
         node = self._node
         dst, relay = self._port(target), self._port(via) if via else 0
         ended: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
-        self._do(lambda: node.transfer(dst, data, wire.DATA, relay, None, ended.put))
+        self._do(lambda: node.transfer(dst, data, wire.DATA, relay, None, ended.put, traffic_class))
         outcome = self._get(ended, timeout_s, f"the transfer to {target}")
         if outcome.cause:
             raise NetworkError(f"the transfer to {target} failed: {outcome.cause}")

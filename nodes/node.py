@@ -40,6 +40,21 @@ class CommandError(ValueError):
     """A command the role does not know or cannot carry out: one sentence."""
 
 
+def _traffic_class(id: str, config: dict[str, Any]) -> int:
+    try:
+        return _valid_class(config.get("traffic_class", 0))
+    except ValueError as error:
+        raise ConfigError(f"{id}: {error}") from None
+
+
+def _valid_class(given: Any) -> int:
+    if isinstance(given, bool) or not isinstance(given, int) or not 0 <= given <= wire.TRAFFIC_CLASS_MAX:
+        raise ValueError(
+            f"traffic_class = {given!r} must be a whole number from 0 to {wire.TRAFFIC_CLASS_MAX}"
+        )
+    return given
+
+
 class Node:
     """A node's identity and everything its role can do.
 
@@ -64,6 +79,8 @@ class Node:
         self.config = config
         self.directory = directory
         self.now_ns = clock
+        #: of what this node sends of its own accord; what it answers goes in the class it was asked in
+        self.traffic_class = _traffic_class(id, config)
         self.virtual = virtual  # time is simulated: real work would only cost time
         self.t0_ns = 0
         self.quiescing = False
@@ -113,10 +130,12 @@ class Node:
         via: int = 0,
         tag: int | None = None,
         sent_ns: int | None = None,
+        traffic_class: int | None = None,
     ) -> int:
         """Send one datagram to port `dst`; its number, or 0 when the network took nothing (counted).
 
         `sent_ns` is for what came into being before, elsewhere: its time on this node's clock.
+        `traffic_class`: 0 to 3, the highest goes first; None: the node's own.
         """
         if wire.HEADER_BYTES + len(payload) > wire.MAX_PACKET_BYTES:
             limit = wire.MAX_PACKET_BYTES - wire.HEADER_BYTES
@@ -126,7 +145,9 @@ class Node:
         sequence = 0
         if tag is None:
             tag = sequence = self._sequences.get((dst, kind), 0) + 1
-        number = self._emit(Header(kind, self.port, dst, via=via, sent_ns=sent_ns or 0, tag=tag), payload)
+        own = self.traffic_class if traffic_class is None else _valid_class(traffic_class)
+        header = Header(kind, self.port, dst, via, sent_ns=sent_ns or 0, tag=tag, traffic_class=own)
+        number = self._emit(header, payload)
         if number and sequence:
             self._sequences[dst, kind] = sequence
         return number
@@ -139,10 +160,15 @@ class Node:
         via: int = 0,
         tag: int | None = None,
         on_outcome: Callable[[Outcome], None] | None = None,
+        traffic_class: int | None = None,
     ) -> int:
-        """Send `data` reliably to port `dst`; the tag of the message. `on_outcome` hears how it ended."""
+        """Send `data` reliably to port `dst`; the tag of the message. `on_outcome` hears how it ended.
+
+        `traffic_class` as in `send`.
+        """
         tag = self.next_tag() if tag is None else tag
-        self.transfers.begin(dst, kind, tag, data, via)
+        own = self.traffic_class if traffic_class is None else _valid_class(traffic_class)
+        self.transfers.begin(dst, kind, tag, data, via, own)
         if on_outcome:
             self._on_outcome[dst, kind, tag] = on_outcome
         self._flush()
@@ -219,6 +245,7 @@ class Node:
             self.misrouted += 1
             return
         self._observe(header, len(frame), now_ns)
+        asked_in = min(header.traffic_class, wire.TRAFFIC_CLASS_MAX)
         if header.kind == wire.ACK:
             self.transfers.on_ack(header.src, payload, now_ns)
             self._flush()
@@ -232,12 +259,13 @@ class Node:
                 header.sent_ns,
                 payload,
                 now_ns,
+                asked_in,
             )
             self._flush()
             if blob is not None:
                 self.role.on_blob(blob)
         elif header.kind == wire.PING:
-            self.send(header.src, payload, kind=wire.PONG)
+            self.send(header.src, payload, kind=wire.PONG, traffic_class=asked_in)
         elif header.kind == wire.PONG:
             self._ping_answered(int.from_bytes(payload[:8], "little"), now_ns)
         else:
@@ -299,7 +327,9 @@ class Node:
         segments, outcomes = self.transfers.flush(self.now_ns())
         for s in segments:
             flags = 0 if s.kind == wire.ACK else wire.FLAG_RELIABLE
-            header = Header(s.kind, self.port, s.dst, s.via, 0, 0, s.tag, s.fragment, s.fragments, 0, flags)
+            header = Header(
+                s.kind, self.port, s.dst, s.via, 0, 0, s.tag, s.fragment, s.fragments, s.traffic_class, flags
+            )
             self._emit(header, s.payload)
         for outcome in outcomes:
             if action := self._on_outcome.pop(outcome.key, None):

@@ -49,6 +49,7 @@ class Segment(NamedTuple):
     fragment: int
     fragments: int
     payload: bytes
+    traffic_class: int = 0
 
 
 class Acknowledgement(NamedTuple):
@@ -76,6 +77,7 @@ class Blob(NamedTuple):
     kind: int
     tag: int
     data: bytes
+    traffic_class: int = 0
 
 
 def pack_ack(ack: Acknowledgement) -> bytes:
@@ -133,11 +135,21 @@ class _Flight:
 class Sending:
     """The sending side of one transfer of `data` (at most BLOB_MAX_BYTES; ValueError above)."""
 
-    def __init__(self, dst: int, kind: int, tag: int, data: bytes, trip: RoundTrip, via: int = 0) -> None:
+    def __init__(
+        self,
+        dst: int,
+        kind: int,
+        tag: int,
+        data: bytes,
+        trip: RoundTrip,
+        via: int = 0,
+        traffic_class: int = 0,
+    ) -> None:
         if len(data) > BLOB_MAX_BYTES:
             raise ValueError(f"a transfer holds at most {BLOB_MAX_BYTES} bytes, got {len(data)}")
         self.key = (dst, kind, tag)
         self.via = via
+        self.traffic_class = traffic_class
         self.fragments = max(1, -(-len(data) // FRAGMENT_BYTES))
         self.retransmissions = 0
         self.cause = ""
@@ -204,7 +216,7 @@ class Sending:
         self._flights[index] = flight
         dst, kind, tag = self.key
         part = self._data[index * FRAGMENT_BYTES : (index + 1) * FRAGMENT_BYTES]
-        return Segment(dst, self.via, kind, tag, index, self.fragments, part)
+        return Segment(dst, self.via, kind, tag, index, self.fragments, part, self.traffic_class)
 
 
 @dataclass
@@ -242,11 +254,11 @@ class Transfers:
     def __len__(self) -> int:
         return len(self._sending)
 
-    def begin(self, dst: int, kind: int, tag: int, data: bytes, via: int = 0) -> None:
+    def begin(self, dst: int, kind: int, tag: int, data: bytes, via: int = 0, traffic_class: int = 0) -> None:
         """Send `data` to port `dst` as message (kind, tag), which must be new between the two."""
         # Its own copy: one transfer's silence must not slow down another's retransmissions.
         trip = replace(self._trips.get(dst, RoundTrip()))
-        transfer = Sending(dst, kind, tag, data, trip, via)
+        transfer = Sending(dst, kind, tag, data, trip, via, traffic_class)
         if transfer.key in self._sending:
             raise ValueError(f"a transfer to port {dst} with kind {kind} and tag {tag} is under way")
         self._sending[transfer.key] = transfer
@@ -261,13 +273,17 @@ class Transfers:
         sent_ns: int,
         payload: bytes,
         now_ns: int,
+        traffic_class: int = 0,
     ) -> Blob | None:
-        """Take in a fragment; the whole when this was the last one missing."""
+        """Take in a fragment; the whole when this was the last one missing.
+
+        Its acknowledgement travels in the fragment's own class.
+        """
         key = (src, kind, tag)
         done = self._finished.get(key)
         if done is not None:
             self.duplicates += 1
-            self._answer(key, sent_ns, done, frozenset())
+            self._answer(key, sent_ns, done, frozenset(), traffic_class)
             return None
         receiving = self._receiving.get(key)
         if receiving is None:
@@ -284,16 +300,16 @@ class Transfers:
             return None
         self.duplicates += fragment in receiving.parts
         receiving.take(fragment, payload, now_ns)
-        self._answer(
-            key, sent_ns, receiving.base, frozenset(i for i in receiving.parts if i > receiving.base)
-        )
+        above = frozenset(i for i in receiving.parts if i > receiving.base)
+        self._answer(key, sent_ns, receiving.base, above, traffic_class)
         if receiving.base < fragments:
             return None
         del self._receiving[key]
         self._finished[key] = fragments
         while len(self._finished) > FINISHED_MAX:
             self._finished.popitem(last=False)
-        return Blob(src, kind, tag, b"".join(receiving.parts[i] for i in range(fragments)))
+        data = b"".join(receiving.parts[i] for i in range(fragments))
+        return Blob(src, kind, tag, data, traffic_class)
 
     def on_ack(self, src: int, payload: bytes, now_ns: int) -> None:
         """Take in an ACK packet from port `src`; one for a transfer that ended is without effect."""
@@ -321,10 +337,12 @@ class Transfers:
                 outcomes.append(Outcome(key, transfer.cause, transfer.retransmissions))
         return segments, outcomes
 
-    def _answer(self, key: tuple[int, int, int], echo_ns: int, base: int, above: frozenset[int]) -> None:
+    def _answer(
+        self, key: tuple[int, int, int], echo_ns: int, base: int, above: frozenset[int], traffic_class: int
+    ) -> None:
         src, kind, tag = key
         payload = pack_ack(Acknowledgement(kind, tag, echo_ns, base, above))
-        self._acks.append(Segment(src, 0, ACK, tag, 0, 1, payload))
+        self._acks.append(Segment(src, 0, ACK, tag, 0, 1, payload, traffic_class))
 
     def _forget_idle(self, now_ns: int) -> None:
         idle = [key for key, r in self._receiving.items() if now_ns - r.heard_ns > IDLE_NS]

@@ -39,6 +39,8 @@ KIND_NAMES: Final = {
 
 #: flag: `sent_ns` is CLOCK_MONOTONIC of the host the channel runs on
 FLAG_HOST_CLOCK: Final = 1
+#: highest traffic class; of packets that wait for a link it goes first
+TRAFFIC_CLASS_MAX: Final = 3
 #: flag: a fragment of a reliable transfer (nodes.transfer); the receiver acknowledges it
 FLAG_RELIABLE: Final = 2
 

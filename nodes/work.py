@@ -34,6 +34,7 @@ class Job:
     core: int = -1
     begun_ns: int = 0
     finish_ns: int = 0
+    traffic_class: int = 0
     _since_ns: int = 0
     _left: float = 0.0
 

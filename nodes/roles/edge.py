@@ -40,12 +40,14 @@ class EdgeServer(Role):
         if task is None:
             self.misdirected += 1
             if blob.kind == wire.TASK:
-                self._answer(blob.src, blob.tag, Answer(MALFORMED))
-        elif self._processor.submit(Job(blob.src, blob.tag, task, self.node.now_ns())):
+                self._answer(blob.src, blob.tag, Answer(MALFORMED), blob.traffic_class)
+            return
+        job = Job(blob.src, blob.tag, task, self.node.now_ns(), traffic_class=blob.traffic_class)
+        if self._processor.submit(job):
             self._advance()
         else:
             self.refused += 1
-            self._answer(blob.src, blob.tag, Answer(REFUSED))
+            self._answer(blob.src, blob.tag, Answer(REFUSED), blob.traffic_class)
 
     def on_command(self, name: str, arguments: dict[str, Any]) -> str:
         if name != "set_speed":
@@ -116,10 +118,11 @@ class EdgeServer(Role):
             "queue_length": len(self._processor.queue),
         }
         self.node.record("task", {"client": self.node.name_of(job.client)}, fields, t_ns=now_ns)
-        self._answer(job.client, job.tag, Answer(DONE, rounds, service_s, queue_s, digest))
+        answer = Answer(DONE, rounds, service_s, queue_s, digest)
+        self._answer(job.client, job.tag, answer, job.traffic_class)
 
-    def _answer(self, client: int, tag: int, answer: Answer) -> None:
+    def _answer(self, client: int, tag: int, answer: Answer, traffic_class: int) -> None:
         def ended(outcome: Outcome) -> None:
             self.answers_lost += bool(outcome.cause)
 
-        self.node.transfer(client, pack_answer(answer), wire.RESULT, 0, tag, ended)
+        self.node.transfer(client, pack_answer(answer), wire.RESULT, 0, tag, ended, traffic_class)
