@@ -14,7 +14,7 @@ from typing import Any
 import typer
 import typer.core
 
-from testbed.commands import boards, databases, machine, runs
+from testbed.commands import boards, databases, exec, machine, runs
 from testbed.errors import TestbedError
 
 #: what a mistake in the arguments raises, whichever copy of click typer brings
@@ -25,8 +25,8 @@ _OURS = ("testbed", "emulator", "nodes", "firmware_bridge", "dashboards")
 
 #: the order of the help: from a run to what it needs
 _ORDER = (
-    "run", "report", "replay", "validate", "bench", "export", "influx", "node", "bridge", "dashboards",
-    "doctor", "schema", "scenarios",
+    "run", "report", "replay", "validate", "bench", "exec", "export", "influx", "node", "bridge",
+    "dashboards", "doctor", "schema", "scenarios",
 )  # fmt: skip
 
 
@@ -53,6 +53,7 @@ for _command in (
     machine.bench, machine.scenarios, machine.schema, machine.doctor,
 ):  # fmt: skip
     app.command()(_command)
+app.command("exec")(exec.exec_)
 app.command(context_settings=boards.PASS_ON)(boards.node)
 app.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True})(boards.bridge)
 
