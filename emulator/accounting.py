@@ -23,13 +23,28 @@ PEER_GONE: Final = 8  # the destination's process is not connected any more
 PEER_FULL: Final = 9  # the destination does not read: its socket's queue is full
 MALFORMED: Final = 10  # too short, too long, or not a packet of this version
 NO_BUFFER: Final = 11  # the network holds as many packets as it has slots for
+QUEUE_DELAY: Final = 12  # waited too long: dropped by active queue management
+COLLISION: Final = 13  # sent at the same time as another on a shared medium, and no attempt left
+TOO_LONG: Final = 14  # longer than what the link carries in one piece
 
 FATE_NAMES: Final = (
     "forwarded", "delivered", "no_route", "link_down", "queue_full", "radio_loss", "hop_limit",
-    "unknown_destination", "peer_gone", "peer_full", "malformed", "no_buffer",
+    "unknown_destination", "peer_gone", "peer_full", "malformed", "no_buffer", "queue_delay", "collision",
+    "too_long",
 )  # fmt: skip
 FATES: Final = len(FATE_NAMES)
 DROPS: Final = tuple(range(NO_ROUTE, FATES))
+
+# Columns of the books kept for every link and traffic class; column `BOOK_FATES + fate` counts what left it
+# otherwise than at its end. in + copied = out + dropped + rerouted + on it now.
+BOOK_IN: Final = 0
+BOOK_IN_BYTES: Final = 1
+BOOK_OUT: Final = 2
+BOOK_OUT_BYTES: Final = 3
+BOOK_COPIED: Final = 4  # duplicates made on it
+BOOK_REROUTED: Final = 5  # went another way when the link was lost
+BOOK_FATES: Final = 6
+BOOK_COLUMNS: Final = BOOK_FATES + FATES
 
 #: One packet-hop, 128 bytes. Times are CLOCK_MONOTONIC ns of the channel's host in real time, ns since
 #: the start in virtual time. Places index the world's list of places (run.json: "places"); -1: none.
@@ -50,7 +65,11 @@ HOP_RECORD: Final = np.dtype(
         ("fate", "u1"),  # index into FATE_NAMES
         ("modcod", "<i2"),
         ("header", "V48"),  # as it crossed the wire (nodes.wire)
-        ("reserved", "V8"),
+        ("credit_ns", "<i4"),  # substrate delay that was taken off this hop
+        ("traffic_class", "u1"),
+        ("marks", "u1"),  # emulator.links.state: CORRUPT, COPY
+        ("ttl", "u1"),
+        ("reserved", "V1"),
     ]
 )
 assert HOP_RECORD.itemsize == 128

@@ -22,6 +22,7 @@ from emulator.layout import (
     TAKEN,
     Network,
 )
+from emulator.links import access
 from emulator.links.random import link_key
 from emulator.links.state import LINK_UPDATE
 
@@ -51,8 +52,7 @@ class RetiredLink:
 
     from_place: int
     to_place: int
-    counters: dict[str, int]
-    drops: np.ndarray[Any, Any]
+    books: np.ndarray[Any, Any]  # int64 [CLASSES, BOOK_COLUMNS] (emulator.accounting)
 
 
 class LinkUpdates:
@@ -69,6 +69,8 @@ class LinkUpdates:
         self._last_rows: np.ndarray[Any, Any] = np.zeros(0, np.int32)
         self._last_keys: np.ndarray[Any, Any] = np.zeros(0, np.uint64)
         self._keys: dict[tuple[int, int], int] = {}
+        self._contended = np.isin(net.models["access_kind"], (access.SLOTTED_ALOHA, access.PURE_ALOHA))
+        self._medium_of: dict[tuple[int, int], int] = {}
         self.retired: list[RetiredLink] = []
         self.posted = int(net.mailbox[POSTED])
         self._last_routes: np.ndarray[Any, Any] | None = None
@@ -104,13 +106,7 @@ class LinkUpdates:
         )
 
     def _retire(self, row: int, link: tuple[int, int]) -> None:
-        state = self._net.links[row]
-        names = ("in_packets", "in_bytes", "out_packets", "out_bytes")
-        self.retired.append(
-            RetiredLink(
-                link[0], link[1], {name: int(state[name]) for name in names}, self._net.link_drops[row].copy()
-            )
-        )
+        self.retired.append(RetiredLink(link[0], link[1], self._net.books[row].copy()))
         del self._rows[link]
         del self._gone[row]
 
@@ -120,6 +116,17 @@ class LinkUpdates:
             ends = [self._names[place] if place < len(self._names) else str(place) for place in link]
             key = self._keys[link] = link_key(self._seed, *ends)
         return key
+
+    def _media(self, live: np.ndarray[Any, Any]) -> np.ndarray[Any, Any] | int:
+        """The medium of each link: links with the same contended model share the one of their far end."""
+        contended = self._contended[live["model"]]
+        if not contended.any():
+            return -1
+        media = np.full(len(live), -1, np.int32)
+        for index in np.flatnonzero(contended):
+            one = (int(live["model"][index]), int(live["to_place"][index]))
+            media[index] = self._medium_of.setdefault(one, len(self._medium_of) % len(self._net.medium))
+        return media
 
     # --- posting ------------------------------------------------------------------------------
 
@@ -169,10 +176,12 @@ class LinkUpdates:
         live["key"] = keys
         for ours, theirs in _COLUMNS:
             live[ours] = getattr(table, theirs)
+        live["model"] = getattr(table, "model", 0)
+        live["medium"] = self._media(live)
         for index, row in enumerate(gone):
             lost = update[len(rows) + index]
             state = self._net.links[row]
-            for name in ("key", "from_place", "to_place", "kind", "modcod", "delay_ns", "max_packets"):
+            for name in _STAYS:
                 lost[name] = state[name]
             lost["row"] = row
             lost["gone"] = 1
@@ -220,6 +229,18 @@ _COLUMNS: Final = (
     ("kind", "kind"),
     ("modcod", "modcod"),
     ("up", "up"),
+)
+#: what is still said of a link that is gone
+_STAYS: Final = (
+    "key",
+    "from_place",
+    "to_place",
+    "kind",
+    "modcod",
+    "delay_ns",
+    "max_packets",
+    "model",
+    "medium",
 )
 
 

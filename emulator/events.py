@@ -1,99 +1,82 @@
-"""The events of a network in order of time: a binary heap in plain arrays.
+"""What happens next: the links that have something to do, in order of time, as an indexed binary heap.
 
-An event is the end of a transmission (of a link) or an arrival (of a packet). A change of rate does not
-look for the event it makes wrong: that one is stale, told by its generation, and passed over.
+A link is in the heap at most once, with the time of whatever it does next (the end of a transmission, the
+first arrival), and moves when that changes: nothing in the heap is ever out of date, and its size is the
+number of links at work, however many packets they carry. Equal times go in the order of rows, which is the
+same in every run of the same tables.
 """
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
-from emulator.jit import kernel
-from emulator.layout import EVENTS, SEQUENCE
-
-TRANSMITTED: Final = 0
-ARRIVED: Final = 1
+from emulator.jit import inline_packet_kernel
+from emulator.layout import EVENTS
+from emulator.links.state import NEVER
 
 
-@kernel
-def _before(heap: Any, a: int, b: int) -> bool:
-    return bool(heap[a, 0] < heap[b, 0] or (heap[a, 0] == heap[b, 0] and heap[a, 1] < heap[b, 1]))
-
-
-@kernel
-def _swap(heap: Any, a: int, b: int) -> None:
-    for column in range(3):
-        kept = heap[a, column]
-        heap[a, column] = heap[b, column]
-        heap[b, column] = kept
-
-
-@kernel
-def _rise(heap: Any, here: int) -> None:
+@inline_packet_kernel
+def _rise(net: Any, here: int, time_ns: int, row: int) -> None:
+    """Put an entry at `here` or above; what stands below is all later."""
+    times, rows, links = net.heap_ns, net.heap_row, net.links
     while here > 0:
-        above = (here - 1) // 2
-        if not _before(heap, here, above):
+        above = (here - 1) >> 1
+        if times[above] < time_ns or (times[above] == time_ns and rows[above] < row):
             break
-        _swap(heap, here, above)
+        times[here] = times[above]
+        rows[here] = rows[above]
+        links[rows[here]].heap_at = here
         here = above
+    times[here] = time_ns
+    rows[here] = row
+    links[row].heap_at = here
 
 
-@kernel
-def stale(net: Any, what: int) -> bool:
-    """Whether an event is a transmission's end that was overtaken by another rate or a lost link."""
-    if what & 1 != TRANSMITTED:
-        return False
-    link = net.links[(what >> 1) & 0x7FFFFFFF]
-    # The generation is kept in 31 bits of the event.
-    return bool(link.packets == 0 or (what >> 32) != (link.tx_generation & 0x7FFFFFFF))
-
-
-@kernel
-def _forget_stale(net: Any) -> None:
-    """Take the stale events out of the heap: a slow packet leaves one behind at every change of rate."""
-    heap = net.heap
-    kept = 0
-    for index in range(net.state[EVENTS]):
-        if stale(net, heap[index, 2]):
-            continue
-        for column in range(3):
-            heap[kept, column] = heap[index, column]
-        _rise(heap, kept)
-        kept += 1
-    net.state[EVENTS] = kept
-
-
-@kernel
-def schedule(net: Any, time_ns: int, what: int, index: int, generation: int) -> None:
-    """Let an event of link or packet `index` happen at `time_ns`; equal times keep the order of calls."""
-    heap = net.heap
-    if net.state[EVENTS] == heap.shape[0]:
-        # There is room afterwards: no more than one event a packet in the air and one a transmitter.
-        _forget_stale(net)
-    here = net.state[EVENTS]
-    net.state[EVENTS] = here + 1
-    heap[here, 0] = time_ns
-    heap[here, 1] = net.state[SEQUENCE]
-    heap[here, 2] = (generation << 32) | (index << 1) | what
-    net.state[SEQUENCE] += 1
-    _rise(heap, here)
-
-
-@kernel
-def pop(net: Any) -> None:
-    """Take the earliest event out."""
-    heap = net.heap
-    last = net.state[EVENTS] - 1
-    net.state[EVENTS] = last
-    for column in range(3):
-        heap[0, column] = heap[last, column]
-    here = 0
+@inline_packet_kernel
+def _sink(net: Any, here: int, time_ns: int, row: int) -> None:
+    """Put an entry at `here` or below; what stands above is all earlier."""
+    times, rows, links = net.heap_ns, net.heap_row, net.links
+    count = net.state[EVENTS]
     while True:
-        least = here
-        for below in (2 * here + 1, 2 * here + 2):
-            if below < last and _before(heap, below, least):
-                least = below
-        if least == here:
+        below = 2 * here + 1
+        if below >= count:
             break
-        _swap(heap, here, least)
-        here = least
+        other = below + 1
+        if other < count and (
+            times[other] < times[below] or (times[other] == times[below] and rows[other] < rows[below])
+        ):
+            below = other
+        if time_ns < times[below] or (time_ns == times[below] and row < rows[below]):
+            break
+        times[here] = times[below]
+        rows[here] = rows[below]
+        links[rows[here]].heap_at = here
+        here = below
+    times[here] = time_ns
+    rows[here] = row
+    links[row].heap_at = here
+
+
+@inline_packet_kernel
+def schedule(net: Any, row: int, time_ns: int) -> None:
+    """From now on the next thing that link `row` does is at `time_ns`; NEVER: nothing."""
+    here = net.links[row].heap_at
+    if time_ns == NEVER:
+        if here >= 0:
+            net.links[row].heap_at = -1
+            last = net.state[EVENTS] - 1
+            net.state[EVENTS] = last
+            if here != last:
+                moved_ns, moved = net.heap_ns[last], net.heap_row[last]
+                if here > 0 and moved_ns <= net.heap_ns[(here - 1) >> 1]:
+                    _rise(net, here, moved_ns, moved)
+                else:
+                    _sink(net, here, moved_ns, moved)
+    elif here < 0:
+        last = net.state[EVENTS]
+        net.state[EVENTS] = last + 1
+        _rise(net, last, time_ns, row)
+    elif time_ns < net.heap_ns[here]:
+        _rise(net, here, time_ns, row)
+    elif time_ns > net.heap_ns[here]:
+        _sink(net, here, time_ns, row)

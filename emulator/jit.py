@@ -25,6 +25,10 @@ DISABLED: Final = bool(numba.config.DISABLE_JIT)
 _OPTIONS: Final[dict[str, Any]] = {"cache": True, "nogil": True, "error_model": "numpy"}
 _compiled: Callable[..., Any] = numba.njit(**_OPTIONS)
 _compiled_inline: Callable[..., Any] = numba.njit(forceinline=True, **_OPTIONS)
+#: without the counting of references that allocation needs: each look at an array would cost two atomic
+#: operations, and a packet looks at dozens
+_compiled_lean: Callable[..., Any] = numba.njit(_nrt=False, **_OPTIONS)
+_compiled_lean_inline: Callable[..., Any] = numba.njit(_nrt=False, forceinline=True, **_OPTIONS)
 
 
 def kernel(function: Any) -> Any:
@@ -35,6 +39,16 @@ def kernel(function: Any) -> Any:
 def inline_kernel(function: Any) -> Any:
     """Decorator of a kernel that becomes part of each caller, whose loop is only then made of vectors."""
     return _stamped(_compiled_inline(function))
+
+
+def packet_kernel(function: Any) -> Any:
+    """Decorator of a kernel that runs for every packet: it cannot allocate, not even by slicing to a copy."""
+    return _stamped(_compiled_lean(function))
+
+
+def inline_packet_kernel(function: Any) -> Any:
+    """Decorator of a packet kernel that becomes part of its callers: what it is given is not passed at all."""
+    return _stamped(_compiled_lean_inline(function))
 
 
 def _stamped(made: Any) -> Any:

@@ -14,20 +14,19 @@ import numpy as np
 
 from emulator.accounting import DELIVERED, HOP_RECORD
 from emulator.epochs import LinkUpdates, RecordedTable
-from emulator.jit import kernel, load_acquire, records, store_release
+from emulator.hoplog import drain_log, write_log
+from emulator.jit import inline_packet_kernel, packet_kernel, records
 from emulator.layout import (
+    COPIES,
+    DELIVERED_BYTES,
+    IN_USE,
     LOG_OVERFLOW,
     LOG_READ,
     LOG_WRITTEN,
     READY,
     Network,
 )
-from emulator.network import (
-    advance,
-    ingress,
-    release,
-    write_log,
-)
+from emulator.network import MAX_HOPS, advance, enter, release
 
 #: one packet entering the network: when, by which port, towards which port, how long
 ARRIVAL: Final = np.dtype(
@@ -36,43 +35,58 @@ ARRIVAL: Final = np.dtype(
         ("port", "<u4"),
         ("target", "<u4"),
         ("length", "<i4"),
-        ("_pad", "<i4"),
+        ("credit_ns", "<i4"),
+        ("traffic_class", "u1"),
+        ("ttl", "u1"),  # 0: as many hops as any packet may have
+        ("_pad", "<u2"),
+        ("at", "<i4"),  # 1 + the place where it enters; 0: at its port's
         ("header", "<i8", (6,)),
     ]
 )
 
 
-@kernel
-def _settle(net: Any) -> None:
+@inline_packet_kernel
+def settle(net: Any) -> None:
+    """Take every packet that has arrived or was dropped out of the network."""
     for index in range(net.state[READY]):
         slot = net.ready[index]
         packet = net.packets[slot]
         if packet.fate == DELIVERED:
-            net.fates[DELIVERED] += 1
-            net.totals[2] += packet.length
+            net.fates[packet.traffic_class, DELIVERED] += 1
+            net.totals[DELIVERED_BYTES] += packet.length
             write_log(net, slot, DELIVERED, packet.due_ns, packet.due_ns, packet.link)
         release(net, slot)
     net.state[READY] = 0
+    net.state[COPIES] = 0
 
 
-@kernel
+@packet_kernel
 def run_arrivals(net: Any, arrivals: Any, first: int, until_ns: int, most_records: int) -> int:
     """Advance through arrivals from index `first` up to `until_ns`; the index of the next one.
 
     Stops early, between arrivals, once `most_records` hop records wait to be read.
     """
     index = first
-    while index < arrivals.shape[0] and arrivals[index].time_ns <= until_ns:
-        if net.log_words[LOG_WRITTEN] - net.log_words[LOG_READ] >= most_records:
-            return index
-        arrival = arrivals[index]
-        advance(net, arrival.time_ns)
-        _settle(net)
-        ingress(net, arrival.time_ns, arrival.port, arrival.target, arrival.length, arrival.header)
-        _settle(net)
-        index += 1
-    advance(net, until_ns)
-    _settle(net)
+    going = True
+    while going:
+        arriving = index < arrivals.shape[0] and arrivals[index].time_ns <= until_ns
+        now_ns = arrivals[index].time_ns if arriving else until_ns
+        if arriving and net.log_words[LOG_WRITTEN] - net.log_words[LOG_READ] >= most_records:
+            break
+        advance(net, now_ns)
+        if arriving:
+            arrival = arrivals[index]
+            place = arrival.at - 1 if arrival.at > 0 else net.port_place[arrival.port]
+            ttl = arrival.ttl if arrival.ttl > 0 else MAX_HOPS
+            # What has arrived makes room first.
+            settle(net)
+            enter(
+                net, now_ns, place, arrival.port, arrival.target, arrival.length, ttl,
+                arrival.traffic_class, arrival.credit_ns, arrival.header,
+            )  # fmt: skip
+            index += 1
+        settle(net)
+        going = arriving
     return index
 
 
@@ -81,7 +95,7 @@ class Simulated:
     """What became of every packet: hop records in the order they were written, and fates by count."""
 
     hops: np.ndarray[Any, Any]
-    fates: np.ndarray[Any, Any]
+    fates: np.ndarray[Any, Any]  # int64 [FATES], all traffic classes together
     in_flight: int
 
 
@@ -117,19 +131,6 @@ def simulate(
         raise RuntimeError(f"{lost} packet-hops found no room in the log of {len(net.log)}: make it larger")
     return Simulated(
         hops=np.concatenate(hops) if hops else np.zeros(0, HOP_RECORD),
-        fates=net.fates.copy(),
-        in_flight=int(net.state[1]),
+        fates=net.fates.sum(axis=0),
+        in_flight=int(net.state[IN_USE]),
     )
-
-
-def drain_log(net: Network) -> np.ndarray[Any, Any]:
-    """Take every hop record written since the last call, as HOP_RECORD, oldest first."""
-    written = int(load_acquire(net.log_words, LOG_WRITTEN))
-    read = int(net.log_words[LOG_READ])
-    size = len(net.log)
-    first, last = read % size, written % size
-    if written == read:
-        return np.zeros(0, HOP_RECORD)
-    taken = net.log[first:last].copy() if first < last else np.concatenate((net.log[first:], net.log[:last]))
-    store_release(net.log_words, LOG_READ, written)
-    return taken.view(HOP_RECORD)

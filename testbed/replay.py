@@ -16,6 +16,7 @@ import numpy as np
 from emulator.accounting import DELIVERED, FATE_NAMES, PEER_FULL, PEER_GONE
 from emulator.epochs import read_tables
 from emulator.layout import make_network
+from emulator.links.state import COPY
 from emulator.simulate import ARRIVAL, simulate
 from testbed.errors import BadInput
 from testbed.plant.process import LEAST_ROWS
@@ -88,7 +89,7 @@ def _host_places(info: dict[str, Any], scenario: Any) -> dict[str, int]:
 
 def _arrivals(hops: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """The packets as they entered: one per (port, number), at its first record."""
-    first = hops[hops["hop"] == 0]
+    first = hops[(hops["hop"] == 0) & (hops["marks"] & COPY == 0)]
     # A packet dropped on its second hop or later has records of each; hop 0 stands once for each packet.
     order = np.lexsort((first["packet"], first["port"], first["ingress_ns"]))
     first = first[order]
@@ -98,6 +99,7 @@ def _arrivals(hops: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     arrivals["length"] = first["size"]
     words = np.ascontiguousarray(first["header"]).view("<i8").reshape(-1, 6)
     arrivals["header"] = words
+    arrivals["traffic_class"] = first["traffic_class"]
     via = (words[:, 1] >> 32) & 0xFFFFFFFF
     arrivals["target"] = np.where(via != 0, via, words[:, 1] & 0xFFFFFFFF)
     return arrivals

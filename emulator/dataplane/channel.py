@@ -21,6 +21,11 @@ from emulator.dataplane.histogram import make_histogram, summary_us
 from emulator.dataplane.libzmq import MSG_BYTES
 from emulator.jit import store_release
 from emulator.layout import (
+    COPIED,
+    DELIVERED_BYTES,
+    ENTERED,
+    ENTERED_BYTES,
+    HEADER_WORDS,
     IN_USE,
     LATE_UPDATES,
     LOG_OVERFLOW,
@@ -75,6 +80,7 @@ class Channel:
             messages=np.zeros((len(net.packets) + 2, MSG_BYTES), np.uint8),
             identity=np.zeros(8, np.uint8),
             scratch=np.zeros(8, np.int64),
+            header=np.zeros(HEADER_WORDS, np.int64),
             lateness=make_histogram(),
             delay_error=make_histogram(),
         )
@@ -185,12 +191,13 @@ class Channel:
 
     def counters(self) -> dict[str, Any]:
         """What has entered and what became of it. Exact once the loop has stopped."""
-        fates = self.net.fates
+        fates = self.net.fates.sum(axis=0)
         return {
-            "ingress": int(self.net.totals[0]),
-            "ingress_bytes": int(self.net.totals[1]),
+            "ingress": int(self.net.totals[ENTERED]),
+            "ingress_bytes": int(self.net.totals[ENTERED_BYTES]),
+            "copied": int(self.net.totals[COPIED]),
             "delivered": int(fates[DELIVERED]),
-            "delivered_bytes": int(self.net.totals[2]),
+            "delivered_bytes": int(self.net.totals[DELIVERED_BYTES]),
             "in_flight": int(self.net.state[IN_USE]),
             "fates": {FATE_NAMES[fate]: int(fates[fate]) for fate in DROPS},
             "packet_hops": int(self.net.state[PACKET_HOPS]),

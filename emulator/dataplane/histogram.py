@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from emulator.jit import kernel
+from emulator.jit import packet_kernel
 
 _OCTAVES: Final = 44
 BUCKETS: Final = 16 * (_OCTAVES - 3)
@@ -25,7 +25,7 @@ def make_histogram() -> np.ndarray[Any, Any]:
     return np.zeros(WORDS, np.int64)
 
 
-@kernel
+@packet_kernel
 def record(histogram: Any, value_ns: int) -> None:
     """Count one value; below zero counts as zero."""
     value = max(0, value_ns)

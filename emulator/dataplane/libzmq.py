@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import Any, Final
 
 import llvmlite.binding as llvm
-import numba
 import zmq
 from numba import types
 from numba.extending import intrinsic
 
-from emulator.jit import kernel
+from emulator.jit import inline_packet_kernel, packet_kernel
 
 MSG_BYTES: Final = 64  # sizeof(zmq_msg_t), fixed by libzmq's interface
 DONTWAIT: Final = int(zmq.DONTWAIT)
@@ -70,27 +69,37 @@ zmq_errno: Any = types.ExternalFunction("zmq_errno", _int())
 _clock_gettime: Any = types.ExternalFunction("clock_gettime", _int(_int, _pointer))
 
 
-@intrinsic
-def _as_pointer(typingctx: Any, address: Any) -> Any:  # pragma: no cover - compiled
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.inttoptr(args[0], context.get_value_type(types.voidptr))
+def _load(kind: Any) -> Any:
+    @intrinsic
+    def load(typingctx: Any, address: Any) -> Any:  # pragma: no cover - compiled
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            pointer = builder.inttoptr(args[0], context.get_value_type(kind).as_pointer())
+            word = builder.load(pointer)
+            word.align = 1
+            return word
 
-    return types.voidptr(address), codegen
+        return kind(types.intp), codegen
 
-
-@kernel
-def bytes_at(address: int, size: int) -> Any:
-    """The `size` bytes at an address, as a uint8 array that borrows them."""
-    return numba.carray(_as_pointer(address), (size,), numba.uint8)
-
-
-@kernel
-def words_at(address: int, size: int) -> Any:
-    """The `size` 64-bit words at an address, as an int64 array that borrows them."""
-    return numba.carray(_as_pointer(address), (size,), numba.int64)
+    return load
 
 
-@kernel
+_byte_at: Any = _load(types.uint8)
+_word_at: Any = _load(types.int64)
+
+
+@inline_packet_kernel
+def byte_at(address: int) -> int:
+    """The byte at an address."""
+    return _byte_at(address)
+
+
+@inline_packet_kernel
+def word_at(address: int) -> int:
+    """The 64-bit word at an address."""
+    return _word_at(address)
+
+
+@packet_kernel
 def clock_ns(scratch: Any) -> int:
     """CLOCK_MONOTONIC in ns; `scratch` is int64 [>= 2]."""
     _clock_gettime(_MONOTONIC, scratch.ctypes.data)
@@ -100,7 +109,7 @@ def clock_ns(scratch: Any) -> int:
 if sys.platform.startswith("linux"):
     _ppoll: Any = types.ExternalFunction("ppoll", _int(_pointer, types.uintp, _pointer, _pointer))
 
-    @kernel
+    @packet_kernel
     def wait_readable(descriptor: int, timeout_ns: int, scratch: Any) -> int:
         """Sleep until the descriptor is readable or the time is over; `scratch` is int64 [>= 5]."""
         scratch[2] = descriptor | (_POLLIN << 32)
@@ -112,7 +121,7 @@ if sys.platform.startswith("linux"):
 else:
     _poll: Any = types.ExternalFunction("poll", _int(_pointer, types.uintp, _int))
 
-    @kernel
+    @packet_kernel
     def wait_readable(descriptor: int, timeout_ns: int, scratch: Any) -> int:
         """Sleep until the descriptor is readable or the time is over, in whole ms, rounded down."""
         scratch[2] = descriptor | (_POLLIN << 32)

@@ -17,10 +17,10 @@ from emulator.dataplane.libzmq import (
     EAGAIN,
     MSG_BYTES,
     SNDMORE,
-    bytes_at,
+    byte_at,
     clock_ns,
     wait_readable,
-    words_at,
+    word_at,
     zmq_errno,
     zmq_msg_close,
     zmq_msg_data,
@@ -32,15 +32,11 @@ from emulator.dataplane.libzmq import (
     zmq_msg_size,
     zmq_send,
 )
-from emulator.jit import kernel, load_acquire
-from emulator.layout import READY
-from emulator.network import (
-    advance,
-    ingress,
-    next_event_ns,
-    release,
-    write_log,
-)
+from emulator.hoplog import write_log
+from emulator.jit import inline_packet_kernel, load_acquire, packet_kernel
+from emulator.layout import DELIVERED_BYTES, ENTERED, ENTERED_BYTES, HEADER_WORDS, READY, SERVICE
+from emulator.links.state import CLASSES
+from emulator.network import advance, ingress, next_event_ns, release
 from nodes.wire import CHANNEL_PORT, FLAG_HOST_CLOCK, HEADER_BYTES, MAGIC, MAX_PACKET_BYTES, VERSION
 
 # words of `control`
@@ -65,16 +61,17 @@ class Plane(NamedTuple):
     messages: Any  # uint8 [slots + 2, MSG_BYTES]: one a packet, then the two being received
     identity: Any  # uint8 [8]: of the peer being sent to
     scratch: Any  # int64 [8]
+    header: Any  # int64 [HEADER_WORDS]: of the packet being received
     lateness: Any  # histogram: actual minus due
     delay_error: Any  # histogram: send to hand-over as it was, minus as it should have been
 
 
-@kernel
+@inline_packet_kernel
 def _message(plane: Any, slot: int) -> int:
     return plane.messages.ctypes.data + slot * MSG_BYTES
 
 
-@kernel
+@inline_packet_kernel
 def _send_identity(plane: Any, socket: int, port: int) -> int:
     plane.identity[0] = 1
     for byte in range(4):
@@ -82,14 +79,14 @@ def _send_identity(plane: Any, socket: int, port: int) -> int:
     return zmq_send(socket, plane.identity.ctypes.data, _IDENTITY_BYTES, SNDMORE | DONTWAIT)
 
 
-@kernel
+@inline_packet_kernel
 def _discard_rest(message: int, socket: int) -> None:
     while zmq_msg_more(message) != 0:
         if zmq_msg_recv(message, socket, DONTWAIT) < 0:
             break
 
 
-@kernel
+@inline_packet_kernel
 def _receive(net: Any, plane: Any, socket: int) -> int:
     """Take one message from the socket into the network; 0 when there was none."""
     slots = net.packets.shape[0]
@@ -99,11 +96,11 @@ def _receive(net: Any, plane: Any, socket: int) -> int:
         return 0
     port = -1
     if zmq_msg_size(sender) == _IDENTITY_BYTES:
-        identity = bytes_at(zmq_msg_data(sender), _IDENTITY_BYTES)
-        if identity[0] == 1:
+        identity = zmq_msg_data(sender)
+        if byte_at(identity) == 1:
             port = 0
             for byte in range(4):
-                port |= int(identity[1 + byte]) << (8 * byte)
+                port |= int(byte_at(identity + 1 + byte)) << (8 * byte)
     if zmq_msg_more(sender) == 0 or zmq_msg_recv(body, socket, DONTWAIT) < 0:
         return 1
     frames = 1
@@ -116,31 +113,36 @@ def _receive(net: Any, plane: Any, socket: int) -> int:
     size = int(zmq_msg_size(body))
     now = clock_ns(plane.scratch)
     valid = frames == 1 and HEADER_BYTES <= size <= MAX_PACKET_BYTES
+    header = plane.header
     if valid:
-        header = words_at(zmq_msg_data(body), 6)
+        content = zmq_msg_data(body)
+        for word in range(HEADER_WORDS):
+            header[word] = word_at(content + 8 * word)
         valid = (header[0] & 0xFFFFFF) == _MAGIC_VERSION
     if not valid:
-        net.totals[0] += 1
-        net.totals[1] += size
-        net.fates[MALFORMED] += 1
+        net.totals[ENTERED] += 1
+        net.totals[ENTERED_BYTES] += size
+        net.entered[0] += 1
+        net.fates[0, MALFORMED] += 1
         return 1
     destination = header[1] & 0xFFFFFFFF
     via = (header[1] >> 32) & 0xFFFFFFFF
     if destination == CHANNEL_PORT:
-        net.totals[3] += 1
+        net.totals[SERVICE] += 1
         if _send_identity(plane, socket, port) >= 0:
             zmq_msg_send(body, socket, DONTWAIT)
         return 1
     if plane.control[STARTED] == 0:
         plane.control[STARTED] = now
     advance(net, now)
-    slot = ingress(net, now, port, via if via != 0 else destination, size, header)
+    traffic_class = min((header[5] >> 32) & 0xFF, CLASSES - 1)
+    slot = ingress(net, now, port, via if via != 0 else destination, size, traffic_class, 0, header)
     if slot >= 0:
         zmq_msg_move(_message(plane, slot), body)
     return 1
 
 
-@kernel
+@inline_packet_kernel
 def _hand_over(net: Any, plane: Any, socket: int) -> int:
     """Send every packet that is due and free those that were dropped; how many there were."""
     ready = net.state[READY]
@@ -155,10 +157,10 @@ def _hand_over(net: Any, plane: Any, socket: int) -> int:
             elif zmq_msg_send(message, socket, DONTWAIT) < 0:
                 fate = PEER_GONE
             now = clock_ns(plane.scratch)
-            net.fates[fate] += 1
+            net.fates[packet.traffic_class, fate] += 1
             write_log(net, slot, fate, packet.due_ns, now, packet.link)
             if fate == DELIVERED:
-                net.totals[2] += packet.length
+                net.totals[DELIVERED_BYTES] += packet.length
                 late = now - packet.due_ns
                 record(plane.lateness, late)
                 flags = (packet.header[5] >> 40) & 0xFF
@@ -173,7 +175,7 @@ def _hand_over(net: Any, plane: Any, socket: int) -> int:
     return ready
 
 
-@kernel
+@packet_kernel
 def run(net: Any, plane: Any, socket: int, descriptor: int) -> None:
     """Run until control[STOP]. `socket` is a ROUTER's address, `descriptor` its ZMQ_FD."""
     slots = net.packets.shape[0]
@@ -195,7 +197,7 @@ def run(net: Any, plane: Any, socket: int, descriptor: int) -> None:
         zmq_msg_close(_message(plane, slot))
 
 
-@kernel
+@packet_kernel
 def probe_timer(control: Any, histogram: Any, scratch: Any, never_ready: int, period_ns: int) -> None:
     """Until control[STOP]: sleep to the next multiple of `period_ns`, record how late the machine woke us.
 
@@ -211,7 +213,7 @@ def probe_timer(control: Any, histogram: Any, scratch: Any, never_ready: int, pe
             record(histogram, clock_ns(scratch) - due)
 
 
-@kernel
+@packet_kernel
 def fill_idle_time(control: Any) -> None:
     """Spin until control[STOP], so that the core never goes to sleep; for a thread that yields to all."""
     while load_acquire(control, STOP) == 0:

@@ -11,11 +11,15 @@ from typing import Any, Final
 
 import numpy as np
 
-from emulator.jit import kernel
+from emulator.jit import packet_kernel
 
 # Purposes, so that one packet's draws are independent of each other.
 LOSS: Final = 1
 JITTER: Final = 2
+BURST: Final = 3
+DUPLICATION: Final = 4
+CORRUPTION: Final = 5
+BACKOFF: Final = 6  # BACKOFF + attempt: one draw for each
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
@@ -27,7 +31,7 @@ _11 = np.uint64(11)
 _40 = np.uint64(40)
 
 
-@kernel
+@packet_kernel
 def mix(word: Any) -> Any:
     """SplitMix64's output function (Steele, Lea and Flood 2014): a bijection that spreads every bit."""
     word = (word ^ (word >> _30)) * _MIX_1
@@ -35,7 +39,7 @@ def mix(word: Any) -> Any:
     return word ^ (word >> _31)
 
 
-@kernel
+@packet_kernel
 def uniform(key: Any, port: Any, packet: Any, purpose: Any) -> float:
     """Uniform in [0, 1) from a link's key, the port and number of a packet, and the purpose."""
     word = mix(np.uint64(packet) * _GOLDEN + np.uint64(key))

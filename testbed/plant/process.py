@@ -14,11 +14,21 @@ from typing import Any, Final
 
 import numpy as np
 
-from emulator.accounting import DROPS, FATE_NAMES
+from emulator.accounting import (
+    BOOK_COPIED,
+    BOOK_FATES,
+    BOOK_IN,
+    BOOK_IN_BYTES,
+    BOOK_OUT,
+    BOOK_OUT_BYTES,
+    BOOK_REROUTED,
+    DROPS,
+    FATE_NAMES,
+)
 from emulator.dataplane.channel import Channel
 from emulator.epochs import LinkUpdates
+from emulator.hoplog import drain_log
 from emulator.layout import make_network
-from emulator.simulate import drain_log
 from emulator.world import World
 from nodes import wire
 from testbed.member import Member
@@ -202,36 +212,35 @@ class Plant:
         places = self._world.places
         ledger: dict[str, dict[str, Any]] = {}
 
-        def book(a: int, b: int, counters: dict[str, int], drops: Any, in_flight: int) -> None:
+        def book(a: int, b: int, books: Any, in_flight: int) -> None:
             entry = ledger.setdefault(
                 f"{places[a]}>{places[b]}",
-                {
-                    "packets_in": 0,
-                    "bytes_in": 0,
-                    "packets_out": 0,
-                    "bytes_out": 0,
-                    "in_flight": 0,
-                    "drops": {},
-                },
+                {name: 0 for name, _ in _LEDGER} | {"in_flight": 0, "drops": {}, "classes": {}},
             )
-            for ours, theirs in _LEDGER:
-                entry[ours] += counters[theirs]
+            for name, column in _LEDGER:
+                entry[name] += int(books[:, column].sum())
             entry["in_flight"] += in_flight
             for fate in DROPS:
-                if drops[fate]:
+                if count := int(books[:, BOOK_FATES + fate].sum()):
                     name = FATE_NAMES[fate]
-                    entry["drops"][name] = entry["drops"].get(name, 0) + int(drops[fate])
+                    entry["drops"][name] = entry["drops"].get(name, 0) + count
+            for line in np.flatnonzero(books[:, BOOK_IN] + books[:, BOOK_COPIED]).tolist():
+                mine = entry["classes"].setdefault(
+                    str(line), {"packets_in": 0, "packets_out": 0, "dropped": 0}
+                )
+                mine["packets_in"] += int(books[line, BOOK_IN])
+                mine["packets_out"] += int(books[line, BOOK_OUT])
+                mine["dropped"] += int(books[line, BOOK_FATES:].sum())
 
         updates = self._epochs.updates
         for old in list(updates.retired):
-            book(old.from_place, old.to_place, old.counters, old.drops, 0)
+            book(old.from_place, old.to_place, old.books, 0)
         for (a, b), row in list(updates.rows.items()):
             state = self._net.links[row]
             if (int(state["from_place"]), int(state["to_place"])) != (a, b):
                 continue  # the table that gives the row to this link has not taken effect
-            counters = {theirs: int(state[theirs]) for _, theirs in _LEDGER}
-            if counters["in_packets"]:
-                book(a, b, counters, self._net.link_drops[row], int(state["packets"] + state["flying"]))
+            if self._net.books[row, :, BOOK_IN].any():
+                book(a, b, self._net.books[row], int(state["packets"] + state["flying"]))
         return ledger
 
     def _save(self, *, final: bool) -> None:
@@ -259,10 +268,12 @@ class Plant:
 #: rows of the smallest network
 LEAST_ROWS: Final = 4096
 _LEDGER: Final = (
-    ("packets_in", "in_packets"),
-    ("bytes_in", "in_bytes"),
-    ("packets_out", "out_packets"),
-    ("bytes_out", "out_bytes"),
+    ("packets_in", BOOK_IN),
+    ("bytes_in", BOOK_IN_BYTES),
+    ("packets_out", BOOK_OUT),
+    ("bytes_out", BOOK_OUT_BYTES),
+    ("copied", BOOK_COPIED),
+    ("rerouted", BOOK_REROUTED),
 )
 
 

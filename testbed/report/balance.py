@@ -50,12 +50,14 @@ def _total(counters: dict[str, Any]) -> dict[str, Any]:
     dropped = {name: int(n) for name, n in fates.items() if name not in _NOT_DROPS and n}
     ingress, delivered = int(counters["ingress"]), int(counters.get("delivered", 0))
     in_flight = int(counters.get("in_flight", 0))
+    copied = int(counters.get("copied", 0))
     return {
         "ingress": ingress,
+        "copied": copied,
         "delivered": delivered,
         "dropped": dropped,
         "in_flight": in_flight,
-        "difference": ingress - delivered - sum(dropped.values()) - in_flight,
+        "difference": ingress + copied - delivered - sum(dropped.values()) - in_flight,
     }
 
 
@@ -63,12 +65,13 @@ def _link(row: dict[str, Any]) -> dict[str, Any]:
     drops = {name: int(n) for name, n in (row.get("drops") or {}).items() if n}
     entered, left = int(row.get("packets_in", 0)), int(row.get("packets_out", 0))
     in_flight = int(row.get("in_flight", 0))
+    copied, rerouted = int(row.get("copied", 0)), int(row.get("rerouted", 0))
     return {
         "packets_in": entered,
         "packets_out": left,
         "dropped": drops,
         "in_flight": in_flight,
-        "difference": entered - left - sum(drops.values()) - in_flight,
+        "difference": entered + copied - left - rerouted - sum(drops.values()) - in_flight,
     }
 
 

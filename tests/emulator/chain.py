@@ -37,7 +37,7 @@ def table(places: int = 3, **columns: Any) -> SimpleNamespace:
     values: dict[str, Any] = {
         "kind": 0, "up": True, "rate_bps": 1e6, "delay_ns": 5 * MS, "jitter_ns": 0.0, "loss": 0.0,
         "frame_error": 0.0, "frame_bits": 16_200, "queue_packets": 100, "queue_bytes": 1_000_000,
-        "modcod": -1,
+        "modcod": -1, "model": 0,
     }  # fmt: skip
     values.update(columns)
     full = {name: np.full(2 * hops, value) for name, value in values.items()}

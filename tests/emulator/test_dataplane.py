@@ -10,7 +10,7 @@ import zmq
 
 from emulator.dataplane.channel import Channel, ChannelError
 from emulator.epochs import LinkUpdates
-from emulator.simulate import drain_log
+from emulator.hoplog import drain_log
 from nodes import wire
 from tests.emulator.chain import LEFT, MS, RIGHT, chain, table
 

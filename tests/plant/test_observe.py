@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from emulator.epochs import LinkUpdates
+from emulator.hoplog import drain_log
 from emulator.network import advance
-from emulator.simulate import drain_log, run_arrivals
+from emulator.simulate import run_arrivals
 from testbed.plant.observe import LinkObserver
 from tests.emulator.chain import MS, S, arrivals, chain, table
 
