@@ -68,43 +68,46 @@ class Segments(NamedTuple):
 
 
 @inline_kernel
-def _refused() -> Segments:
-    return Segments(BAD_OFFLOAD, 0, 0, 0, 0)
+def _refused(fault: int) -> Segments:
+    return Segments(fault, 0, 0, 0, 0)
 
 
 @kernel
 def split(frame: Octets, at: int, packet: IpPacket) -> Segments:
-    """How the frame whose IP packet at `at` was parsed as `packet`, and is sound, divides into packets.
+    """How the frame whose IP packet at `at` was parsed as `packet` divides into packets.
 
-    Its fault is BAD_OFFLOAD when the virtio header before it has an unknown type or does not fit it.
+    Its fault is that of the packet, or BAD_OFFLOAD when the virtio header before it has an unknown type
+    or does not fit it.
     """
+    if packet.fault != SOUND:
+        return _refused(packet.fault)
     gso = virtio.gso_type(frame, at)
     start = virtio.csum_start(frame, at)
     offset = virtio.csum_offset(frame, at)
     partial = virtio.flags(frame, at) & NEEDS_CSUM
     if gso == GSO_NONE:
         if partial and (start < packet.transport or start + offset + 2 > packet.length):
-            return _refused()
+            return _refused(BAD_OFFLOAD)
         return Segments(SOUND, 1, 0, packet.length, packet.length)
     size = virtio.gso_size(frame, at)
     if partial == 0 or size == 0 or start != packet.transport or packet.fragment != WHOLE:
-        return _refused()
+        return _refused(BAD_OFFLOAD)
     if gso == GSO_UDP_L4:
         header = start + _UDP_BYTES
         if packet.protocol != UDP or offset != _UDP_CSUM_OFFSET or header > packet.length:
-            return _refused()
+            return _refused(BAD_OFFLOAD)
         if big16(frame, at + start + 4) != packet.length - start:
-            return _refused()
+            return _refused(BAD_OFFLOAD)
     elif gso & ~GSO_ECN == (GSO_TCPV4 if packet.version == 4 else GSO_TCPV6):
         if packet.protocol != TCP or offset != _TCP_CSUM_OFFSET or start + _TCP_BYTES > packet.length:
-            return _refused()
+            return _refused(BAD_OFFLOAD)
         header = start + (octet(frame, at + start + 12) >> 4) * 4
         if header < start + _TCP_BYTES or header > packet.length:
-            return _refused()
+            return _refused(BAD_OFFLOAD)
     else:
-        return _refused()
+        return _refused(BAD_OFFLOAD)
     if header > HEADER_ROOM - VIRTIO_BYTES:
-        return _refused()
+        return _refused(BAD_OFFLOAD)
     payload = packet.length - header
     count = max(1, (payload + size - 1) // size)
     return Segments(SOUND, count, header, min(size, payload), payload - (count - 1) * size)
@@ -223,8 +226,8 @@ def write_header(
 def write_segment(frame: Octets, at: int, k: int, hop_limit: int, out: Octets, to: int, most: int) -> int:
     """Write packet k of a frame as it would be on a wire: in one piece, all checksums complete.
 
-    No more than the first `most` octets are written, to `out` from `to` on; no virtio header. What is written
-    may be changed octet by octet (a packet damaged on the way), quoted or answered.
+    No more than the first `most` octets (HEADER_ROOM or more) are written, to `out` from `to` on, and no
+    virtio header. What is written may be changed octet by octet (a packet damaged on the way) or quoted.
 
     Result: how many octets were written.
     """
