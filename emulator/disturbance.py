@@ -11,15 +11,15 @@ from emulator.rows import Rows
 Floats = NDArray[np.float64]
 
 
-def interference(rows: Rows, position: Floats) -> Floats | None:
-    """Interference over noise of the radio rows [k] as ratios; None when no radio asks for it.
+def interference(rows: Rows, position: Floats) -> Floats:
+    """Interference over noise of the radio rows [k] as ratios; 0 where a radio does not ask for it.
 
     `position` [places, 3] m, Earth-fixed. Every radio row transmits all the time; disturbed are those whose
     radio says so (`RadioSpec.interference`). Panels of phased arrays face as in the budget: the zenith where
     the radio is owned, the nadir at the far end.
     """
-    if not rows.hears.any():
-        return None
+    if not rows.hearing:
+        return rows.nothing
     figures = rows.figures
     src, dst = rows.src[rows.radio], rows.dst[rows.radio]
     tx_m, rx_m = position[src], position[dst]

@@ -8,6 +8,7 @@ has; between two ground places the worse end counts.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,18 @@ Attenuation = Callable[[str, float, float, float], float] | Mapping[str, float] 
 #: a place that stays above this counts as having the whole of the weather below it: rain ends at 6 km or less
 #: (P.839), clouds at the tropopause, 9 to 17 km
 _ABOVE_WEATHER_M = 15_000.0
+
+
+class _Exposed(NamedTuple):
+    """A radio row that feels the weather: which, its frequency, and its ends below the weather.
+
+    `whole`: whether the whole of the rain over an end is on the way; `grounds`: (place, its id).
+    """
+
+    k: int
+    frequency_ghz: float
+    whole: bool
+    grounds: tuple[tuple[int, str], ...]
 
 
 class Weather:
@@ -50,6 +63,9 @@ class Weather:
                 asked.append(path_request(radio, spec.places[index], down))
         #: [tables, WIDTH], see `radio.attenuation_table`
         self.tables = stacked(slant_paths(asked, on_progress))
+        #: what the newest rows have of it
+        self._rows: Rows | None = None
+        self._exposed: list[_Exposed] = []
         self._rain_height_km = {index: rain_height_km(spec.places[index]) for index in self._low(spec)}
 
     def _used(self, spec: WorldSpec) -> list[tuple[int, RadioSpec]]:
@@ -97,31 +113,45 @@ class Weather:
     ) -> NDArray[np.float64]:
         """dB to add on each radio row [k]; 0 where the radio is spared the weather.
 
-        A radio link that stays below the weather is only as long as it is: it gets the share that its
-        length has of the way through the rain towards a satellite in the same direction. Below 5 degrees both
-        are as at 5, where what is known of ways through the rain ends (ITU-R P.1853, `attenuation_table`).
+        `range_m`, `elevation_deg` [k]. A radio link that stays below the weather is only as long as it is:
+        it gets the share that its length has of the way through the rain towards a satellite in the same
+        direction. Below 5 degrees both are as at 5, where what is known of ways through the rain ends (ITU-R
+        P.1853, `attenuation_table`).
         """
-        extra = np.zeros(len(rows.radio))
         if not source:
-            return extra
-        ends = zip(rows.pairs.a[rows.radio_pair], rows.pairs.b[rows.radio_pair], strict=True)
-        for k, pair in enumerate(ends):
-            if not rows.weather[k]:
+            return rows.nothing
+        if rows is not self._rows:
+            self._rows, self._exposed = rows, self._exposed_of(rows)
+        extra = np.zeros(len(rows.radio))
+        highs = np.maximum(np.abs(elevation_deg), LEAST_ELEVATION_DEG).tolist()
+        for k, frequency_ghz, whole, grounds in self._exposed:
+            high = highs[k]
+            if whole and len(grounds) == 1:  # as are nearly all
+                extra[k] = _amount(source, grounds[0][1], t_s, high, frequency_ghz)
                 continue
-            grounds = [int(p) for p in pair if p < len(self._places) and self._places[p].kind != "satellite"]
-            high = max(abs(float(elevation_deg[k])), LEAST_ELEVATION_DEG)
-            frequency = float(rows.figures.frequency_ghz[k])
-            whole = bool(rows.whole_sky[k]) or len(grounds) < len(pair)
             amounts = []
-            for place in grounds:
+            for place, name in grounds:
                 share = 1.0 if whole else self._share(place, float(range_m[k]), high)
-                # a platform above the rain has none at its own end of a link
-                if share > 0.0 and not self.high[place]:
-                    amounts.append(share * _amount(source, self._places[place].id, t_s, high, frequency))
+                if share > 0.0:
+                    amounts.append(share * _amount(source, name, t_s, high, frequency_ghz))
             # the wetter end; where neither is wet, a belief that an end is better than nominal counts
             worst = max(amounts, default=0.0)
             extra[k] = worst if worst > 0.0 else min(amounts, default=0.0)
         return extra
+
+    def _exposed_of(self, rows: Rows) -> list[_Exposed]:
+        """The radio rows that feel the weather."""
+        exposed = []
+        for k in np.flatnonzero(rows.weather).tolist():
+            pair = rows.radio_pair[k]
+            ends = (int(rows.pairs.a[pair]), int(rows.pairs.b[pair]))
+            grounds = [p for p in ends if p < len(self._places) and self._places[p].kind != "satellite"]
+            # a platform above the rain has none at its own end of a link
+            wet = tuple((p, self._places[p].id) for p in grounds if not self.high[p])
+            if wet:
+                whole = bool(rows.whole_sky[k]) or len(grounds) < len(ends)
+                exposed.append(_Exposed(k, float(rows.figures.frequency_ghz[k]), whole, wet))
+        return exposed
 
     def _share(self, place: int, range_m: float, elevation_deg: float) -> float:
         """Share of the way through the rain, from a place at an elevation, that a link's length is."""

@@ -8,7 +8,7 @@ alone; `Adjustments` change what links do, never which links are planned. No pac
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,26 +16,24 @@ from numpy.typing import NDArray
 from emulator import checks
 from emulator.disturbance import interference
 from emulator.errors import WorldError
-from emulator.geometry import elevation_deg, geodetic_from_ecef
+from emulator.geometry import geodetic_from_ecef
+from emulator.hidden import HiddenColumns
 from emulator.nominal import nominal_of
 from emulator.orbits.ephemeris import Ephemeris
 from emulator.orbits.frames import RunClock
 from emulator.orbits.motion import Motion
 from emulator.plan import Plan
 from emulator.profiles import Profiles
-from emulator.rows import Pairs, Rows
+from emulator.rows import Moment, Pairs, Rows
 from emulator.satellites import usable_satellites
 from emulator.spec import WorldSpec
 from emulator.table import ACCESS, FEEDER, FIXED, ISL, Adjustments, LinkTable
 from emulator.topology.access import Access
 from emulator.topology.isl import Isl
 from emulator.topology.routes import check_size
-from emulator.units import ROUTING_PACKET_BITS, SPEED_OF_LIGHT_M_S
 from emulator.weather import Weather
 
 __all__ = ["ACCESS", "FEEDER", "FIXED", "ISL", "Adjustments", "LinkTable", "World", "WorldError"]
-
-_NS_PER_M = 1e9 / SPEED_OF_LIGHT_M_S
 
 
 class World:
@@ -94,8 +92,7 @@ class World:
         )
         self._plan: Plan | None = None
         self._rows: Rows | None = None
-        #: of the plan's pairs, those that `_rows` were made for; None: not looked at since it was made
-        self._alive: NDArray[np.bool_] | None = None
+        self._hidden = HiddenColumns(self._profiles, self.place_index, len(self.places))
         self._position = np.full((len(self.places), 3), np.nan)
         self._t_s = -math.inf
 
@@ -107,7 +104,7 @@ class World:
             raise ValueError(f"epochs go forward: {t_s} s asked after {self._t_s} s")
         self._t_s = t_s
         decided, linked = self._access.advance(t_s), self._isl.advance(t_s)
-        if decided or linked or self._plan is None:
+        if self._plan is None or linked or (decided and not self._plan.follows(self._access.choice)):
             self._plan = Plan(
                 self.spec.places,
                 self.satellites,
@@ -116,7 +113,6 @@ class World:
                 self._isl.pairs,
                 self._fixed,
             )
-            self._alive = None
         published = self._move(t_s, self._plan.used)
         self._ephemeris.prepare(t_s)
         rows = self._refresh_rows(self._plan, published)
@@ -201,11 +197,10 @@ class World:
 
     def _refresh_rows(self, plan: Plan, published: NDArray[np.float64]) -> Rows:
         """The rows for the pairs that are there now; made anew only when one came or went."""
-        alive = plan.alive(self._motion, self._access.stations, self._position, published)
-        if self._rows is not None and self._alive is not None and np.array_equal(alive, self._alive):
+        changed = plan.refresh(self._motion, self._access.stations, self._position, published)
+        if self._rows is not None and not changed:
             return self._rows
-        self._alive = alive
-        pairs = plan.pairs.where(alive)
+        pairs = plan.pairs.where(plan.alive)
         if self._rows is None or not pairs.same(self._rows.pairs):
             self._rows = Rows(
                 pairs,
@@ -219,71 +214,26 @@ class World:
         return self._rows
 
     def _table(self, t_s: float, rows: Rows, serving: dict[str, str]) -> LinkTable:
-        pairs, a = rows.pairs, self.adjustments
-        count = len(rows.src)
-        ray = self._position[pairs.b] - self._position[pairs.a]
-        range_m = np.repeat(np.sqrt(np.einsum("ij,ij->i", ray, ray)), 2)
-        way_ns = range_m * _NS_PER_M
-        way_ns[rows.as_given], range_m[rows.as_given] = 0.0, np.nan
-        delay_ns = rows.fixed_ns + way_ns
-        for name, factor in a.processing_bias.items():
-            at = rows.radio[rows.radio_number == self._profiles.radio_number(name)]
-            delay_ns[at] = rows.fixed_ns[at] * factor + way_ns[at]
-
-        rate = rows.rate_bps.copy()
-        snr, attenuation, elevation = (np.full(count, np.nan) for _ in range(3))
-        error = np.zeros(count)
-        modcod = np.full(count, -1, dtype=np.int16)
-        if len(rows.radio):
-            owner, far = pairs.a[rows.radio_pair], pairs.b[rows.radio_pair]
-            high = elevation_deg(
-                self._motion.position[owner], self._motion.axes[owner, 2], self._position[far]
-            )
-            length = range_m[rows.radio]
-            around = None
-            if a.shadowing_seed is not None:
-                around = rows.around_db(a.shadowing_seed, self.places, t_s, high)
-            budget = rows.budget(
-                self._weather.tables,
-                length,
-                high,
-                self._weather.of_the_moment(a.attenuation_db, t_s, rows, length, high),
-                rows.at_both_ends(a.implementation_loss_bias_db, self.place_index),
-                around,
-            )
-            heard = interference(rows, self._position)
-            if heard is not None:
-                budget = budget.disturbed(heard)
-            rate[rows.radio], error[rows.radio] = rows.adapt(budget.snr_db)
-            snr[rows.radio], attenuation[rows.radio] = budget.snr_db, budget.attenuation_db
-            elevation[rows.radio], modcod[rows.radio] = high, rows.current
-        loss = rows.loss.copy() if a.extra_loss else rows.loss
-        up = np.ones(count, dtype=bool)
-        for link in a.link_down:
-            up[self._rows_of([link], rows)] = False
-        for link, milliseconds in a.extra_delay_ms.items():
-            delay_ns[self._rows_of([link], rows)] += milliseconds * 1e6
-        for link, probability in a.extra_loss.items():
-            lossy = self._rows_of([link], rows)
-            loss[lossy] = 1.0 - (1.0 - loss[lossy]) * (1.0 - probability)
-        for link, factor in a.rate_factor.items():
-            rate[self._rows_of([link], rows)] *= factor
-
-        with np.errstate(divide="ignore"):
-            weight = np.where(up & (rate > 0.0), delay_ns + ROUTING_PACKET_BITS * 1e9 / rate, np.inf)
-        next_hop = rows.routes.next_hops(weight)
-        next_hop[self._aliases] = next_hop[self.hosts[self._aliases]]
+        given = self.adjustments
+        range_m, length_m, high = rows.measure(self._position, self._motion.axes)
+        seed = given.shadowing_seed
+        moment = Moment(
+            length_m,
+            high,
+            self._weather.of_the_moment(given.attenuation_db, t_s, rows, length_m, high),
+            rows.unknown if seed is None else rows.around_db(seed, self.places, t_s, high),
+            interference(rows, self._position),
+        )
+        hidden = self._hidden.of(given, rows)
+        made = rows.columns(self._weather.tables, moment, range_m, hidden)
+        next_hop = rows.routes.next_hops(made.weight_ns)
+        if len(self._aliases):
+            next_hop[self._aliases] = next_hop[self.hosts[self._aliases]]
         return LinkTable(
-            t_s, rows.src, rows.dst, rows.kind, up, rate, np.rint(delay_ns).astype(np.int64),
-            rows.jitter_ns, loss, error, rows.frame_bits, rows.queue_packets, rows.queue_bytes, snr,
-            attenuation, range_m, elevation, modcod, next_hop, dict(serving),
+            t_s, rows.src, rows.dst, rows.kind, hidden.up, made.rate_bps, made.delay_ns, rows.jitter_ns,
+            hidden.loss, made.frame_error, rows.frame_bits, rows.queue_packets, rows.queue_bytes, made.snr_db,
+            made.attenuation_db, range_m, made.elevation_deg, made.modcod, next_hop, dict(serving),
         )  # fmt: skip
-
-    def _rows_of(self, links: Iterable[tuple[str, str]], rows: Rows) -> list[int]:
-        """Rows of named directed links; links that are not there now have none."""
-        index = self.place_index
-        found = (rows.row(index.get(src, -1), index.get(dst, -1)) for src, dst in links)
-        return [row for row in found if row >= 0]
 
     def _one_position(self, t_s: float, index: int) -> NDArray[np.float64]:
         index = int(self.hosts[index]) if index < len(self.hosts) else index

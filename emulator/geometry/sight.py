@@ -132,7 +132,32 @@ def elevation_deg(place: Vector, up: Vector, target: Vector) -> Vector:
 
 
 @kernel
-def _is_clear(a, b, limit_squared):  # type: ignore[no-untyped-def]
+def elevations(position, axes, place, target, which, out):  # type: ignore[no-untyped-def]
+    """`elevation_deg` row by row into `out` [k] degrees, from places to targets given by index.
+
+    `position` [p, 3] m and `axes` [p, 3, 3] (rows east, north, up) of places, `place` [k]: which of them
+    looks; `target` [m, 3] m, `which` [k]: which of them it looks at.
+    """
+    for k in range(out.shape[0]):
+        here, up, there = position[place[k]], axes[place[k], 2], target[which[k]]
+        x, y, z = there[0] - here[0], there[1] - here[1], there[2] - here[2]
+        rise = x * up[0] + y * up[1] + z * up[2]
+        across = x * x + y * y + z * z - rise * rise
+        # written so that what is not a number stays so
+        out[k] = math.degrees(math.atan2(rise, math.sqrt(0.0 if across < 0.0 else across)))
+
+
+@kernel
+def ranges(position, a, b, out):  # type: ignore[no-untyped-def]
+    """Distance in m of pairs `a`, `b` [k] of rows of `position` [n, 3] m, into `out` [k]."""
+    for k in range(out.shape[0]):
+        here, there = position[a[k]], position[b[k]]
+        x, y, z = there[0] - here[0], there[1] - here[1], there[2] - here[2]
+        out[k] = math.sqrt(x * x + y * y + z * z)
+
+
+@kernel
+def is_clear(a, b, limit_squared):  # type: ignore[no-untyped-def]
     """Whether the ray between `a` and `b` [3] m stays outside a sphere, given its radius squared, m2."""
     x, y, z = b[0] - a[0], b[1] - a[1], b[2] - a[2]
     towards = -(a[0] * x + a[1] * y + a[2] * z)
@@ -145,13 +170,13 @@ def _is_clear(a, b, limit_squared):  # type: ignore[no-untyped-def]
 @kernel
 def _clear(a, b, limit_squared, clear):  # type: ignore[no-untyped-def]
     for k in range(a.shape[0]):
-        clear[k] = _is_clear(a[k], b[k], limit_squared)
+        clear[k] = is_clear(a[k], b[k], limit_squared)
 
 
 @kernel
 def _clear_between(positions, a, b, limit_squared, clear):  # type: ignore[no-untyped-def]
     for k in range(a.shape[0]):
-        clear[k] = _is_clear(positions[a[k]], positions[b[k]], limit_squared)
+        clear[k] = is_clear(positions[a[k]], positions[b[k]], limit_squared)
 
 
 def clear_of_earth(a: Vector, b: Vector, grazing_height_m: float = GRAZING_HEIGHT_M) -> NDArray[np.bool_]:

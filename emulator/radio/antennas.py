@@ -246,6 +246,16 @@ def _end_gain_db(p: Any, from_zenith_rad: float, faces_up: bool) -> Any:
 
 
 @kernel
+def pointing_gain(place: Any, far: Any, elevation_rad: float, range_m: float) -> Any:
+    """One value of `pointing_gain_db`, [5] parameters of either end, for use in kernels."""
+    if place[0] == ISOTROPIC and far[0] == ISOTROPIC:
+        return 0.0
+    gain = _end_gain_db(place, 0.5 * math.pi - elevation_rad, True)
+    nadir = nadir_angle_rad(elevation_rad, range_m, MEAN_EARTH_RADIUS_M)
+    return gain + _end_gain_db(far, math.pi - nadir, False)
+
+
+@kernel
 def pointing_gain_db(place: Any, far: Any, elevation_rad: Any, range_m: Any, out: Any) -> None:
     """Relative gain of both ends together, dB (not above 0), row by row, into `out` [k].
 
@@ -255,6 +265,4 @@ def pointing_gain_db(place: Any, far: Any, elevation_rad: Any, range_m: Any, out
     loses nothing, whatever its elevation.
     """
     for k in range(out.shape[0]):
-        gain = _end_gain_db(place[k], 0.5 * math.pi - elevation_rad[k], True)
-        nadir = nadir_angle_rad(elevation_rad[k], range_m[k], MEAN_EARTH_RADIUS_M)
-        out[k] = gain + _end_gain_db(far[k], math.pi - nadir, False)
+        out[k] = pointing_gain(place[k], far[k], elevation_rad[k], range_m[k])

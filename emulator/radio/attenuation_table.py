@@ -129,6 +129,15 @@ def components(row: Any, elevation_deg: float, percent: float) -> tuple[float, f
 
 
 @kernel
+def look_up_one(tables: Any, which: int, elevation_deg: float, percent: float) -> tuple[float, float, float]:
+    """One row of `look_up`, for use in kernels: gases, what comes on top, what of that also radiates."""
+    if which < 0:
+        return 0.0, 0.0, 0.0
+    gas, cloud, rain, scintillation = components(tables[which], elevation_deg, percent)
+    return gas, math.sqrt((rain + cloud) ** 2 + scintillation**2), rain + cloud
+
+
+@kernel
 def look_up(
     tables: Any, which: Any, elevation_deg: Any, percent: Any, gas_db: Any, excess_db: Any, absorbed_db: Any
 ) -> None:
@@ -139,12 +148,7 @@ def look_up(
     cloud, and scintillation in quadrature); and the part of that which also radiates (rain and cloud).
     """
     for n in range(len(which)):
-        gas_db[n] = excess_db[n] = absorbed_db[n] = 0.0
-        if which[n] >= 0:
-            gas, cloud, rain, scintillation = components(tables[which[n]], elevation_deg[n], percent[n])
-            gas_db[n] = gas
-            absorbed_db[n] = rain + cloud
-            excess_db[n] = math.sqrt((rain + cloud) ** 2 + scintillation**2)
+        gas_db[n], excess_db[n], absorbed_db[n] = look_up_one(tables, which[n], elevation_deg[n], percent[n])
 
 
 @kernel

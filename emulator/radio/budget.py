@@ -1,9 +1,10 @@
 """The link budget: from the two ends' published figures, distance and weather to a signal-to-noise ratio.
 
 `Figures` holds the radio figures of many links as columns, `evaluate` works out every term of their
-budgets; `link_budget` asks the same for one radio over arrays of distance and elevation, with the ModCod
-that the result buys. What hits a link besides (hidden bias, weather of the moment) is an argument.
-Interference needs to know of other links and is added by who knows them (`interference`).
+budgets, `fill_budgets` does inside kernels; `link_budget` asks the same for one radio over arrays of distance
+and elevation, with the ModCod that the result buys. What hits a link besides (hidden bias, weather of the
+moment, interference) is an argument: interference needs to know of other links and comes from who knows them
+(`interference`).
 """
 
 from __future__ import annotations
@@ -11,36 +12,46 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from emulator import ranges
 from emulator.errors import WorldError
-from emulator.radio import attenuation_table, noise, surroundings
-from emulator.radio.antennas import antenna_parameters, pointing_gain_db
+from emulator.jit import kernel
+from emulator.radio import attenuation_table, surroundings
+from emulator.radio.antennas import antenna_parameters, pointing_gain
+from emulator.radio.attenuation_table import look_up_one
 from emulator.radio.modcod import modcod_table
+from emulator.radio.noise import g_over_t_loss
 from emulator.radio.slant_path import PathRequest, slant_path, stacked
 from emulator.spec import Place, RadioSpec
 from emulator.units import BOLTZMANN_DBW_K_HZ, LEAST_RANGE_M, SPEED_OF_LIGHT_M_S
 
 Floats = NDArray[np.float64]
 
+#: free-space loss over a metre at 1 GHz, dB: 20 log10(4 pi d f / c)
+_METRE_AT_GHZ_DB: Final = 20.0 * math.log10(4.0 * math.pi * 1e9 / SPEED_OF_LIGHT_M_S)
+#: noise power density of 1 K in 1 MHz, dBW
+_KELVIN_IN_MHZ_DBW: Final = BOLTZMANN_DBW_K_HZ + 60.0
+
+#: the terms of a budget as `fill_budgets` numbers them, in the order of `Budget`
+FREE_SPACE, GAS, EXCESS, SURROUNDINGS, POINTING, NOISE_RISE, INTERFERENCE_RISE, FURTHER, SNR = range(9)
+TERMS: Final = 9
+
 
 def free_space_loss_db(range_m: ArrayLike, frequency_ghz: ArrayLike) -> Floats:
     """Basic free-space transmission loss in dB, ITU-R P.525-4 eq. 3: 20 log10(4 pi d f / c)."""
-    constant = 20.0 * math.log10(4.0 * math.pi * 1e9 / SPEED_OF_LIGHT_M_S)
-    return np.asarray(constant + 20.0 * (np.log10(range_m) + np.log10(frequency_ghz)))
+    return np.asarray(_METRE_AT_GHZ_DB + 20.0 * (np.log10(range_m) + np.log10(frequency_ghz)))
 
 
 def snr_db(eirp_dbw: Floats, g_over_t_db_k: Floats, bandwidth_mhz: Floats, loss_db: Floats) -> Floats:
     """Signal-to-noise ratio in dB in the bandwidth: EIRP + G/T - losses - 10 log10(k B)."""
-    noise_dbw_k = BOLTZMANN_DBW_K_HZ + 60.0 + 10.0 * np.log10(bandwidth_mhz)
-    return eirp_dbw + g_over_t_db_k - loss_db - noise_dbw_k
+    return eirp_dbw + g_over_t_db_k - loss_db - (_KELVIN_IN_MHZ_DBW + 10.0 * np.log10(bandwidth_mhz))
 
 
-@dataclass(frozen=True)
-class Figures:
+class Figures(NamedTuple):
     """Published radio figures of n links in one direction each; arrays [n], antennas [n, 5]."""
 
     frequency_ghz: Floats
@@ -62,17 +73,16 @@ class Figures:
     def of(directions: Sequence[tuple[RadioSpec, bool]]) -> Figures:
         """One link each of (radio, whether down). Raises `WorldError` naming radio and key."""
         rows = [_figures(radio, down) for radio, down in directions]
-        columns = {field.name: [row[field.name] for row in rows] for field in fields(Figures)}
-        return Figures(
-            **{
-                name: np.array(values).reshape(len(rows), *([5] if name.endswith("antenna") else []))
-                for name, values in columns.items()
-            }
-        )
+        return Figures(*(_column(name, [row[name] for row in rows]) for name in Figures._fields))
 
     def where(self, index: NDArray[np.integer]) -> Figures:
         """Those of an index array."""
-        return Figures(**{field.name: getattr(self, field.name)[index] for field in fields(self)})
+        return Figures(*(column[index] for column in self))
+
+
+def _column(name: str, values: list[object]) -> NDArray[Any]:
+    dtype = np.int64 if name in ("environment", "band") else np.float64
+    return np.array(values, dtype=dtype).reshape(len(values), *([5] if name.endswith("antenna") else []))
 
 
 def _figures(radio: RadioSpec, down: bool) -> dict[str, object]:
@@ -150,6 +160,55 @@ class Budget:
         return replace(self, interference_rise_db=rise, snr_db=self.snr_db - rise)
 
 
+@kernel
+def fill_budgets(
+    figures: Any,
+    tables: Any,
+    which: Any,
+    range_m: Any,
+    elevation_deg: Any,
+    sky_deg: Any,
+    through_sky: Any,
+    rain_db: Any,
+    further_db: Any,
+    around_db: Any,
+    disturbance: Any,
+    terms: Any,
+) -> None:
+    """Every term of n budgets into `terms` [TERMS, n] in dB, numbered as above.
+
+    `figures`: `Figures` of n links; what has a name that `evaluate` has is as there. `sky_deg` [n]: elevation
+    of the path in the atmosphere, which need not be that of the far end from the place; `around_db` [n]: what
+    the surroundings take, not a number where that is not known and their mean is taken; `disturbance` [n]:
+    interference over noise, as a ratio.
+    """
+    for n in range(len(range_m)):
+        gas, counted, absorbed = look_up_one(tables, which[n], sky_deg[n], figures.weather_percent[n])
+        # the receiver's own noise is that of a clear sky, not of the gases that are counted on
+        clear = gas
+        if figures.weather_percent[n] > 0.0:
+            clear, _, _ = look_up_one(tables, which[n], sky_deg[n], 0.0)
+        elevation_rad = math.radians(elevation_deg[n])
+        around = around_db[n]
+        if math.isnan(around):
+            environment = figures.environment[n] if through_sky[n] else surroundings.NONE
+            around = surroundings.mean_loss(environment, figures.band[n], elevation_rad)
+        gain = pointing_gain(figures.place_antenna[n], figures.far_antenna[n], elevation_rad, range_m[n])
+        rise = g_over_t_loss(gas - clear + absorbed + rain_db[n], clear, figures.system_noise_k[n])
+        excess = counted + rain_db[n]
+        # written so that what is not a number stays so
+        length = LEAST_RANGE_M if range_m[n] < LEAST_RANGE_M else range_m[n]
+        free_space = _METRE_AT_GHZ_DB + 20.0 * (math.log10(length) + math.log10(figures.frequency_ghz[n]))
+        further = figures.implementation_db[n] + further_db[n]
+        loss = free_space + gas + excess + around - gain + rise + further
+        disturbed = 10.0 * math.log10(1.0 + disturbance[n])
+        noise_dbw_k = _KELVIN_IN_MHZ_DBW + 10.0 * math.log10(figures.bandwidth_mhz[n])
+        terms[FREE_SPACE, n], terms[GAS, n], terms[EXCESS, n] = free_space, gas, excess
+        terms[SURROUNDINGS, n], terms[POINTING, n], terms[NOISE_RISE, n] = around, -gain, rise
+        terms[INTERFERENCE_RISE, n], terms[FURTHER, n] = disturbed, further
+        terms[SNR, n] = figures.eirp_dbw[n] + figures.g_over_t_db_k[n] - loss - noise_dbw_k - disturbed
+
+
 def evaluate(
     figures: Figures,
     tables: Floats,
@@ -160,40 +219,22 @@ def evaluate(
     through_sky: NDArray[np.bool_],
     rain_db: Floats,
     further_db: Floats,
-    around_db: Floats | None = None,
-    sky_deg: Floats | None = None,
 ) -> Budget:
-    """The budgets of n links, without interference.
+    """The budgets of n links, without interference. What hits them besides is in `fill_budgets`.
 
     `tables` [t, WIDTH] of the atmosphere and `which` [n] of them holds, -1 for none (see
     `attenuation_table`); `range_m`, `elevation_deg` [n] of the far end from the place; `through_sky` [n]:
     where what stands around the place is in the way; `rain_db` [n]: attenuation of the moment, on top of
-    what is counted on (below 0 where a belief has less); `further_db` [n]: losses besides; `around_db` [n]:
-    what the surroundings take where that is known, else their mean is taken; `sky_deg` [n]: elevation of the
-    path in the atmosphere, where it is not that of the far end from the place.
+    what is counted on (below 0 where a belief has less); `further_db` [n]: losses besides. Of surroundings
+    the mean is taken.
     """
-    sky_deg = elevation_deg if sky_deg is None else sky_deg
-    gas, counted, absorbed = np.empty((3, len(range_m)))
-    attenuation_table.look_up(tables, which, sky_deg, figures.weather_percent, gas, counted, absorbed)
-    elevation_rad = np.radians(elevation_deg)
-    gain = np.empty(len(range_m))
-    if around_db is None:
-        around_db = np.empty(len(range_m))
-        environment = np.where(through_sky, figures.environment, surroundings.NONE)
-        surroundings.mean_excess_loss(environment, figures.band, elevation_rad, around_db)
-    pointing_gain_db(figures.place_antenna, figures.far_antenna, elevation_rad, range_m, gain)
-    clear = gas
-    if figures.weather_percent.any():
-        # the receiver's own noise is that of a clear sky, not of the gases that are counted on
-        clear, spare, sky = np.empty((3, len(range_m)))
-        attenuation_table.look_up(tables, which, sky_deg, np.zeros(len(range_m)), clear, spare, sky)
-    rise = noise.g_over_t_loss_db(gas - clear + absorbed + rain_db, clear, figures.system_noise_k)
-    excess = counted + rain_db
-    free_space = free_space_loss_db(np.maximum(range_m, LEAST_RANGE_M), figures.frequency_ghz)
-    further = figures.implementation_db + further_db
-    loss = free_space + gas + excess + around_db - gain + rise + further
-    snr = snr_db(figures.eirp_dbw, figures.g_over_t_db_k, figures.bandwidth_mhz, loss)
-    return Budget(free_space, gas, excess, around_db, -gain, rise, np.zeros(len(range_m)), further, snr)
+    terms = np.empty((TERMS, len(range_m)))
+    not_known, nothing = np.full(len(range_m), np.nan), np.zeros(len(range_m))
+    fill_budgets(
+        figures, tables, which, range_m, elevation_deg, elevation_deg, through_sky, rain_db, further_db,
+        not_known, nothing, terms,
+    )  # fmt: skip
+    return Budget(*terms)
 
 
 def path_request(radio: RadioSpec, place: Place, down: bool) -> PathRequest:

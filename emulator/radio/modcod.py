@@ -73,6 +73,13 @@ def fail(snr_db, table, index, start, threshold_db, steepness, half_below_db, ou
         out[i] = 1.0 / (1.0 + math.exp(exponent))
 
 
+@kernel
+def carry(table, index, bandwidth_hz, start, efficiency, out):  # type: ignore[no-untyped-def]
+    """Bit/s that the ModCods of every link carry in a noise bandwidth in Hz, into `out` [n]."""
+    for i in range(out.shape[0]):
+        out[i] = efficiency[start[table[i]] + index[i]] * bandwidth_hz[i]
+
+
 class ModCodStack:
     """Several tables as one, so that links of different systems are adapted by one call.
 
@@ -110,7 +117,9 @@ class ModCodStack:
 
     def rate_bps(self, table: NDArray[np.int32], index: NDArray[np.int16], bandwidth_hz: Floats) -> Floats:
         """Bit/s that the ModCods carry in a noise bandwidth in Hz; all arrays [n]."""
-        return np.asarray(self.efficiency[self.start[table] + index] * bandwidth_hz)
+        out = np.empty(len(bandwidth_hz))
+        carry(table, index, bandwidth_hz, self.start, self.efficiency, out)
+        return out
 
 
 @dataclass(frozen=True)

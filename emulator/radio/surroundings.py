@@ -91,16 +91,22 @@ def _at(row: Any, elevation_rad: float) -> Any:
 
 
 @kernel
+def mean_loss(environment: int, band: int, elevation_rad: float) -> Any:
+    """One value of `mean_excess_loss`, for use in kernels."""
+    if environment < 0 or elevation_rad != elevation_rad:
+        return 0.0
+    missing = 1.0 - _at(_SIGHT[environment], elevation_rad)
+    return missing * _at(_CLUTTER[environment, band], elevation_rad)
+
+
+@kernel
 def mean_excess_loss(environment: Any, band: Any, elevation_rad: Any, out: Any) -> None:
     """Mean in dB of clutter over sight and no sight, row by row, into `out` [k].
 
     `environment`, `band` [k]: codes; environment -1 costs nothing. Shadowing has no mean in dB.
     """
     for k in range(out.shape[0]):
-        out[k] = 0.0
-        if environment[k] >= 0 and elevation_rad[k] == elevation_rad[k]:
-            missing = 1.0 - _at(_SIGHT[environment[k]], elevation_rad[k])
-            out[k] = missing * _at(_CLUTTER[environment[k], band[k]], elevation_rad[k])
+        out[k] = mean_loss(environment[k], band[k], elevation_rad[k])
 
 
 @kernel

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import os
 import subprocess
 import sys
+import tracemalloc
 from itertools import pairwise
 
 import numpy as np
@@ -29,6 +31,7 @@ from tests.emulator.worlds import (
 )
 
 SPEED_OF_LIGHT = 299_792_458.0
+ten_tables_bytes = 30_000
 
 
 def _route(world: World, table: LinkTable, a: str, b: str) -> list[str]:
@@ -282,6 +285,33 @@ def test_lora_links_have_lora_rates() -> None:
     table = world.epoch(0.0)
     rates = set(np.rint(table.rate_bps[table.kind == ACCESS]).tolist())
     assert rates <= {293.0, 537.0, 977.0, 1758.0, 3125.0, 5469.0}
+
+
+def test_tables_stay_as_they_were_while_later_ones_are_made() -> None:
+    hidden = Adjustments()
+    world = World(region_spec(), hidden)
+    first = world.epoch(0.0)
+    kept = copy.deepcopy(first)
+    hidden.extra_loss["gate", "site"] = 0.5
+    hidden.link_down.add(("site", "gate"))
+    for number in range(1, 40):
+        world.epoch(number * 1.0)
+    assert same_tables(first, kept)
+
+
+def test_ten_thousand_further_epochs_take_no_more_memory() -> None:
+    world = World(region_spec(), Adjustments(extra_delay_ms={("gate", "site"): 1.0}))
+    tracemalloc.start()
+    try:
+        for number in range(3000):
+            world.epoch(number * 0.1)
+        before, _ = tracemalloc.get_traced_memory()
+        for number in range(3000, 13_000):
+            world.epoch(number * 0.1)
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert after - before < ten_tables_bytes
 
 
 def test_time_does_not_go_back() -> None:

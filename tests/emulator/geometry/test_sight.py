@@ -18,6 +18,7 @@ from emulator.geometry import (
     elevation_deg,
     enu_axes,
 )
+from emulator.geometry.sight import elevations, ranges
 from emulator.orbits.ephemeris import Ephemeris
 from emulator.orbits.frames import RunClock
 from emulator.orbits.shells import generate
@@ -27,6 +28,7 @@ from tests.emulator.worlds import SHELL
 # Skyfield's horizon follows polar motion and the true equinox, ours the mean sidereal time
 one_arc_second_deg = 1.0 / 3600.0
 twenty_metres = 20.0
+last_digits = 1e-12
 hundred_metres = 100.0
 
 
@@ -84,6 +86,31 @@ def test_a_ray_that_ends_nowhere_is_not_clear() -> None:
     a = np.array([[7e6, 0.0, 0.0], [np.nan, 0.0, 0.0]])
     b = np.array([[np.nan, 0.0, 0.0], [7e6, 0.0, 0.0]])
     assert clear_of_earth(a, b).tolist() == [False, False]
+
+
+def test_elevations_and_ranges_by_index_are_those_of_their_positions() -> None:
+    places = [(47.0, 8.0), (-33.0, 151.0), (0.0, 0.0)]
+    position = np.array([ecef_from_geodetic(*place, 100.0) for place in places])
+    axes = np.array([enu_axes(*place) for place in places])
+    # all around, below the horizon too, and straight above the first place
+    target = np.random.default_rng(4).normal(scale=8e6, size=(50, 3))
+    target[7] = position[0] + 6e5 * axes[0, 2]
+    place, which = np.random.default_rng(5).integers(0, [[3], [50]], (2, 300)).astype(np.int32)
+    place[0], which[0] = 0, 7
+    out = np.empty(300)
+    elevations(position, axes, place, target, which, out)
+    expected = elevation_deg(position[place], axes[place, 2], target[which])
+    assert out[1:] == pytest.approx(expected[1:], rel=last_digits, abs=last_digits)
+    assert out[0] == pytest.approx(90.0, abs=1e-5)
+    ranges(target, which, which[::-1], out)
+    assert out == pytest.approx(np.linalg.norm(target[which[::-1]] - target[which], axis=1), rel=last_digits)
+
+
+def test_the_elevation_of_what_is_nowhere_is_not_a_number() -> None:
+    out = np.zeros(1)
+    first = np.zeros(1, dtype=np.int32)
+    elevations(np.ones((1, 3)), np.ones((1, 3, 3)), first, np.full((1, 3), np.nan), first, out)
+    assert np.isnan(out[0])
 
 
 def test_pairs_of_rows_are_judged_as_their_positions_are() -> None:
