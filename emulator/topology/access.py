@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emulator.errors import WorldError
-from emulator.geometry import elevation_deg
+from emulator.geometry.sight import elevations
 from emulator.geometry.visibility import gathered
 from emulator.orbits.ephemeris import Ephemeris
 from emulator.spec import AccessSpec, Place
@@ -223,8 +223,10 @@ class Access:
             return ()
         positions = self._ephemeris.positions(at_s, providers - np.int32(self._first))
         now, pairs = self._providers.now, []
+        looked_at, high = np.arange(len(providers)), np.empty(len(providers))
         for gateway in self._gateways:
-            high = elevation_deg(now.position[gateway], now.axes[gateway, 2], positions)
+            here = np.full(len(providers), gateway)
+            elevations(now.position, now.axes, here, positions, looked_at, high)
             place = self._places[gateway]
             followed = fed(high, self._load[providers], place.min_elevation_deg, place.max_links)
             pairs += [(gateway, int(providers[k])) for k in followed]

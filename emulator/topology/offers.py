@@ -10,13 +10,14 @@ connection.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from emulator.geometry import elevation_deg
+from emulator.geometry.sight import elevations
 from emulator.geometry.visibility import Visibility, gathered
+from emulator.jit import kernel
 from emulator.orbits.ephemeris import Ephemeris
 from emulator.orbits.motion import Motion
 from emulator.spec import Place
@@ -30,6 +31,8 @@ Indices = NDArray[np.int32]
 LAYERS = ("station", "leo", "meo", "geo")
 #: the rank of what is fed now, and of what is besides fed through the interval
 FED, LASTING = 2, 3
+#: of the providers that are satellites, m of height
+_LAYERS_FROM_M: Final = np.array(LAYER_BOUNDS_KM) * 1e3
 #: pairs of terminals and stations looked at together
 _PAIRS_AT_A_TIME = 200_000
 
@@ -47,6 +50,37 @@ class Offers(NamedTuple):
     range_m: Floats
     rank: NDArray[np.int8]
     layer: NDArray[np.int8]  # index in `LAYERS`
+
+
+@kernel
+def _grade(
+    by_terminals: int, all_fed: bool, satellite: Any, position: Any, high: Any, least_deg: Any, fed: Any,
+    rank: Any, layer: Any,
+) -> None:  # fmt: skip
+    """`rank` and `layer` [k] of the satellites that are seen.
+
+    The first `by_terminals` rows are of terminals, the others of gateways, through which satellites are fed
+    unless `all_fed`. `satellite` [k] index, `position` [k, 3] m; `high`, `least_deg` [k]: elevation at the
+    end of the interval, and the least one, in degrees; `fed` [2, satellites]: all False, scratch.
+    """
+    count = rank.shape[0]
+    for k in range(by_terminals, count):
+        fed[0, satellite[k]] = True
+        if high[k] >= least_deg[k]:
+            fed[1, satellite[k]] = True
+    for k in range(count):
+        lasts = high[k] >= least_deg[k]
+        now, through = all_fed or fed[0, satellite[k]], all_fed or fed[1, satellite[k]]
+        if now:
+            rank[k] = LASTING if lasts and through else FED
+        else:
+            rank[k] = 1 if lasts else 0
+        x, y, z = position[k]
+        height = np.sqrt(x * x + y * y + z * z) - WGS84_A_M
+        layer[k] = 1
+        for bound in _LAYERS_FROM_M:
+            if height >= bound:
+                layer[k] += 1
 
 
 class Providers:
@@ -87,31 +121,23 @@ class Providers:
         count = len(self._ephemeris.all)
         asked = found.row_place
         place = self._watching[asked]
-        lasts = np.zeros(len(place), dtype=np.bool_)
+        high, rank, layer = np.empty(len(place)), *np.empty((2, len(place)), dtype=np.int8)
         if len(place):
             different, row = gathered(found.satellite, count)
-            later = self._ephemeris.positions(end_s, different)[row]
-            high = elevation_deg(self._end.position[place], self._end.axes[place, 2], later)
-            lasts = high >= self._least_deg[place]
-        if self._all_fed:
-            rank = np.where(lasts, LASTING, FED)
-        else:
-            by_gateway = asked >= len(self._terminals)
-            now, through = np.zeros((2, count), dtype=np.bool_)
-            now[found.satellite[by_gateway]] = True
-            through[found.satellite[by_gateway & lasts]] = True
-            rank = np.where(now[found.satellite], FED, lasts)
-            rank[lasts & through[found.satellite]] = LASTING
-        height = np.sqrt(np.einsum("ij,ij->i", found.position_m, found.position_m)) - WGS84_A_M
-        layer = 1 + np.searchsorted(np.array(LAYER_BOUNDS_KM) * 1e3, height, side="right")
+            later = self._ephemeris.positions(end_s, different)
+            elevations(self._end.position, self._end.axes, place, later, row, high)
+        _grade(
+            int(found.first[len(self._terminals)]), self._all_fed, found.satellite, found.position_m, high,
+            self._least_deg[place], np.zeros((2, count), dtype=np.bool_), rank, layer,
+        )  # fmt: skip
         return Offers(
             found.first,
             place,
             found.satellite + self._first,
             found.elevation_deg,
             found.slant_range_m,
-            rank.astype(np.int8),
-            layer.astype(np.int8),
+            rank,
+            layer,
         )
 
     def _with_stations(self, sky: Offers) -> Offers:
