@@ -13,6 +13,7 @@ from emulator.crossing import drop, next_ns, route
 from emulator.events import schedule
 from emulator.jit import inline_packet_kernel, load_acquire, packet_kernel, store_release
 from emulator.layout import LATE_UPDATES, MAILBOX_SLOTS, NOW, POSTED, ROUTES, TAKEN
+from emulator.links.access import on_air
 from emulator.links.queue import dequeue, leave
 from emulator.links.rate import change_rate, sending_ends_ns
 from emulator.links.state import CLASSES, IDLE, NEVER, SENDING
@@ -119,6 +120,8 @@ def take_table(net: Any, now_ns: int) -> None:
             change_rate(link, update.rate_bps, now_ns)
             if link.tx_phase == SENDING and net.models[link.model].rate_trace < 0:
                 link.tx_event_ns = sending_ends_ns(link)
+                if link.medium >= 0:
+                    on_air(link, row, net.links, net.medium, now_ns, link.tx_event_ns)
                 schedule(net, row, next_ns(link, net.packets))
     net.state[ROUTES] = slot
     for index in range(net.mail_rows[slot]):
