@@ -13,14 +13,17 @@ from typing import Any, Final
 import numpy as np
 
 from emulator.accounting import (
+    COLLISION,
     DELIVERED,
     FORWARDED,
     HOP_RECORD,
     LINK_DOWN,
     PEER_FULL,
     PEER_GONE,
+    QUEUE_DELAY,
     QUEUE_FULL,
     RADIO_LOSS,
+    TOO_LONG,
 )
 from emulator.layout import Network
 from emulator.table import KIND_NAMES
@@ -75,7 +78,8 @@ class LinkObserver:
             if int(table.kind[index]) == _ISL and not len(came) and not len(went):
                 continue
             out = went[np.isin(went["fate"], _COMPLETED)]
-            samples = (out["due_ns"] - out["in_ns"]) / 1e6
+            # What the substrate had delayed already was taken off, and is part of what a packet saw.
+            samples = (out["due_ns"] - out["in_ns"] + out["credit_ns"]) / 1e6
             tags = {
                 "link": f"{self._places[link[0]]}>{self._places[link[1]]}",
                 "from": self._places[link[0]],
@@ -88,8 +92,10 @@ class LinkObserver:
                 "bytes_in": int(came["size"].sum()),
                 "packets_out": len(out),
                 "bytes_out": int(out["size"].sum()),
-                "lost": int((went["fate"] == RADIO_LOSS).sum()),
-                "dropped_queue": int((went["fate"] == QUEUE_FULL).sum()),
+                # To a receiver a collision is a loss like any other.
+                "lost": int(np.isin(went["fate"], (RADIO_LOSS, COLLISION)).sum()),
+                "dropped_queue": int(np.isin(went["fate"], (QUEUE_FULL, QUEUE_DELAY)).sum()),
+                "dropped_long": int((went["fate"] == TOO_LONG).sum()),
                 "dropped_down": int((went["fate"] == LINK_DOWN).sum()),
                 "busy_s": int(busy_ns[row]) / 1e9,
                 "queue_packets": int(queued[row]),
