@@ -103,6 +103,19 @@ def test_extension_headers_are_followed_to_the_transport() -> None:
     assert (read.protocol, read.transport) == (17, 40 + 5 * 8)
 
 
+def test_as_many_extension_headers_are_followed_as_rfc_8200_knows_and_no_chain_of_thousands() -> None:
+    one = b"\x3c\0\x01\x04\0\0\0\0"
+    last = b"\x11" + one[1:]
+    assert _parsed(IPv6(nh=60) / Raw(one * 7 + last)).transport == 40 + 8 * 8
+    assert _parsed(IPv6(nh=60) / Raw(one * 8 + last)).fault == BAD_EXTENSIONS
+
+
+@pytest.mark.parametrize("offset", [1, 2, 1 << 12, (1 << 13) - 1])
+def test_every_fragment_offset_but_zero_is_a_later_fragment(offset: int) -> None:
+    assert _parsed(IP(frag=offset) / Raw(b"12345678")).fragment == LATER_FRAGMENT
+    assert _parsed(IPv6() / IPv6ExtHdrFragment(offset=offset) / Raw(b"x" * 8)).fragment == LATER_FRAGMENT
+
+
 @pytest.mark.parametrize(
     ("error", "packet"),
     [

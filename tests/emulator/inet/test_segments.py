@@ -75,6 +75,7 @@ def _segment(data: Octets, k: int, hop_limit: int, most: int = 70_000) -> bytes:
     out = room(TO + 70_000)
     written = write_segment(data, AT, k, hop_limit, out, TO, most)
     assert (out[:TO] == CANARY).all()
+    assert (out[TO + written :] == CANARY).all()
     return out[TO : TO + written].tobytes()
 
 
@@ -137,6 +138,7 @@ def test_numbers_go_on_over_their_ends() -> None:
     runs = [IP(_joined(super_segment(TCP4, 1000), k, k, 64)[AT:].tobytes()) for k in range(5)]
     assert [run.id for run in runs] == [65_534, 65_535, 0, 1, 2]
     assert [run[TCP].seq for run in runs] == [2**32 - 1500, 2**32 - 500, 500, 1500, 2500]
+    assert [_segment(super_segment(TCP4, 1000), k, 64) for k in range(5)] == cut(TCP4, 1000, 64)
 
 
 @given(packet=packets(most=1400), hop_limit=st.integers(0, 255), left=st.booleans())
@@ -268,6 +270,22 @@ def test_a_virtio_header_that_does_not_fit_is_refused(data: Octets) -> None:
 def test_what_just_fits_is_taken() -> None:
     assert read(_offload(TCP4, NEEDS_CSUM, GSO_NONE, 0, 20, 5018)).fault == SOUND
     assert read(_offload(TCP4, NEEDS_CSUM, GSO_TCPV4 | GSO_ECN, 1000, 20, 16)).fault == SOUND
+
+
+def test_the_longest_header_is_what_there_is_room_for() -> None:
+    # 10 virtio, 40 IPv6, 184 options, 20 TCP and 4 of its options: 254 or 258 of 256
+    head = IPv6(src=HOST_A6, dst=HOST_B6) / IPv6ExtHdrDestOpt(options=[PadN(optdata=b"\0" * 180)])
+    fits = super_segment(head / TCP() / Raw(b"x" * 300), 100)
+    assert (read(fits).fault, read(fits).header_bytes) == (SOUND, 244)
+    _joined(fits, 0, 2, 64)
+    assert (
+        read(super_segment(head / TCP(options=[("MSS", 1400)]) / Raw(b"x" * 300), 100)).fault == BAD_OFFLOAD
+    )
+
+
+def test_a_checksum_behind_what_is_kept_of_a_packet_is_left_out() -> None:
+    data = _offload(TCP4, NEEDS_CSUM, GSO_NONE, 0, 20, 2000)
+    assert _segment(data, 0, 64, 548) == bytes(partial(TCP4))[:548]
 
 
 def test_the_fault_of_a_packet_is_that_of_its_frame() -> None:
