@@ -237,21 +237,21 @@ def on_air(link: Any, row: int, links: Any, medium: Any, now_ns: int, end_ns: in
     """A link is sending from now on, until `end_ns`: who is on its medium too has collided, and so has it.
 
     To be called again when a new rate changes the end. It is enough to know the one that ends last: when
-    there are more on the air, they have collided already. One that ended early is not where it said it
-    would be; then, and only then, all links are looked at.
+    there are more on the air, they have collided already. Where that one is this link itself, or has ended
+    early, all links are looked at for the next.
     """
     if link.medium >= 0 and end_ns != NEVER:
         taken = medium[link.medium]
         other = -1
         if taken[_UNTIL] > now_ns:
             other = taken[_ROW]
-            if other != row and (
-                other < 0
+            if (
+                other == row
                 or not _is_on_air(links, other, link.medium, now_ns)
                 or links[other].tx_event_ns != taken[_UNTIL]
             ):
                 other = _last_on_air(links, row, link.medium, now_ns)
-        if other >= 0 and other != row:
+        if other >= 0:
             link.collided = 1
             links[other].collided = 1
             if links[other].tx_event_ns > end_ns:
