@@ -50,6 +50,12 @@ def test_time_that_goes_back_earns_nothing_twice() -> None:
     assert _taken(bucket, 10 * S + MS, 5) == 1
 
 
+def test_time_that_goes_back_takes_nothing_away() -> None:
+    bucket = make_bucket(1000, 100)
+    assert _taken(bucket, 10 * S, 1) == 1
+    assert _taken(bucket, 5 * S, 200) == 99
+
+
 @given(
     rate=st.integers(1, 10**9),
     burst=st.integers(1, 1000),
