@@ -1,13 +1,15 @@
 """The channel as an object: a socket, a thread in the compiled loop, and what it has measured.
 
 The shell around `loop.run`: makes and binds the socket, takes the best scheduling it may have, and reads
-counters and histograms while the loop goes on. Loopback only: any other address is refused.
+counters and histograms while the loop goes on. Loopback only: any other address is refused. Peers reach
+it over tcp, ipc or, in the same process, inproc, over several at once if wanted.
 """
 
 from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -15,17 +17,17 @@ import numpy as np
 import zmq
 
 from emulator.accounting import DELIVERED, DROPS, FATE_NAMES
-from emulator.dataplane import loop
+from emulator.dataplane import books, ip_plane, loop, measures
 from emulator.dataplane import realtime as host
 from emulator.dataplane.histogram import make_histogram, summary_us
-from emulator.dataplane.libzmq import MSG_BYTES
+from emulator.dataplane.libzmq import POLL_READABLE
+from emulator.dataplane.peers import DAMAGED, UNKNOWN_PEERS, make_peers
 from emulator.jit import store_release
 from emulator.layout import (
     COPIED,
     DELIVERED_BYTES,
     ENTERED,
     ENTERED_BYTES,
-    HEADER_WORDS,
     IN_USE,
     LATE_UPDATES,
     LOG_OVERFLOW,
@@ -62,31 +64,57 @@ def require_loopback(endpoint: str) -> None:
 
 
 class Channel:
-    """A network in real time behind one ROUTER socket. Use as a context manager, or `start`, `stop`."""
+    """A network in real time behind one ROUTER socket. Use as a context manager, or `start`, `stop`.
+
+    `endpoint`: one or several to bind: tcp on the loopback interface, ipc, or inproc, for which `context`
+    must be the one the peers have. `latency`: "spin" (the loop never sleeps), "balanced" (it is awake before
+    something is due) or "economical" (it sleeps whenever it can). `realtime`: take what priority and memory
+    the system permits. `core`: one that the loop has to itself. `ip_ports_from`: ports from this number on
+    are IP interfaces. `compensate`: what a packet has been late on its way here, and is usually late on its
+    way out, is taken off its delay (at most 1 ms; packets stamped with this host's clock).
+    """
 
     def __init__(
         self,
         net: Network,
-        endpoint: str = "tcp://127.0.0.1:*",
+        endpoint: str | Sequence[str] = "tcp://127.0.0.1:*",
         latency: str = "balanced",
         *,
         realtime: bool = True,
         core: int | None = None,
+        context: zmq.Context[Any] | None = None,
+        ip_ports_from: int | None = None,
+        compensate: bool = False,
     ) -> None:
-        require_loopback(endpoint)
+        wanted = [endpoint] if isinstance(endpoint, str) else list(endpoint)
+        for one in wanted:
+            require_loopback(one)
+            if one.startswith("inproc:") and context is None:
+                raise ChannelError(
+                    f"{one!r} needs the ZeroMQ context that the peers have: context=... is missing"
+                )
+        if not wanted:
+            raise ChannelError("endpoint is an empty list; at least one is needed")
+        if latency not in _SPIN_NS:
+            raise ChannelError(f"latency {latency!r} is not known; {', '.join(LATENCY_MODES)} are")
         self.net = net
+        measured = measures.make_measures(len(net.links), len(net.port_place), len(net.packets))
+        measured.words[measures.CREDIT] = compensate
         self._plane = loop.Plane(
-            control=np.zeros(16, np.int64),
-            messages=np.zeros((len(net.packets) + 2, MSG_BYTES), np.uint8),
-            identity=np.zeros(8, np.uint8),
+            control=np.zeros(24, np.int64),
             scratch=np.zeros(8, np.int64),
-            header=np.zeros(HEADER_WORDS, np.int64),
-            lateness=make_histogram(),
-            delay_error=make_histogram(),
+            peers=make_peers(len(net.packets)),
+            ip=ip_plane.make_ip_plane(
+                len(net.packets),
+                ip_plane.NO_PORT if ip_ports_from is None else ip_ports_from,
+                lateness=measured.lateness,
+            ),
+            measures=measured,
         )
         self._plane.control[loop.SPIN_NS] = _SPIN_NS[latency]
         self.latency = latency
-        self._context = zmq.Context()
+        self._own_context = context is None
+        self._context: zmq.Context[Any] = zmq.Context() if context is None else context
         self._priority = False
         self.scheduling = "default"
         #: whether the process's memory stays resident
@@ -108,12 +136,18 @@ class Channel:
         self._socket.set(zmq.LINGER, 0)
         self._socket.set(zmq.ROUTER_MANDATORY, 1)
         self._socket.set(zmq.ROUTER_HANDOVER, 1)
-        try:
-            self._socket.bind(endpoint)
-        except zmq.ZMQError as error:
-            self._context.destroy(linger=0)
-            raise ChannelError(f"{endpoint} cannot be bound: {error.strerror}") from None
-        self.endpoint = str(self._socket.get_string(zmq.LAST_ENDPOINT))
+        bound = []
+        for one in wanted:
+            try:
+                self._socket.bind(one)
+            except zmq.ZMQError as error:
+                self._close_socket()
+                raise ChannelError(f"{one} cannot be bound: {error.strerror}") from None
+            bound.append(str(self._socket.get_string(zmq.LAST_ENDPOINT)))
+        #: where peers connect, in the order asked for; the first alone as `endpoint`
+        self.endpoints = tuple(bound)
+        self.endpoint = bound[0]
+        self._plane.ip.poll[0] = POLL_READABLE | int(self._socket.get(zmq.FD))
         self._timer = make_histogram()
         self._threads: list[threading.Thread] = []
         self._awake: int | None = None
@@ -121,24 +155,27 @@ class Channel:
     def _prefer_realtime(self) -> None:
         """Have libzmq's own thread scheduled like the loop's, where that is permitted."""
         if host.priority_permitted():
-            self._context.set(zmq.THREAD_SCHED_POLICY, os.SCHED_FIFO)
-            self._context.set(zmq.THREAD_PRIORITY, host.PRIORITY)
+            # A context that is not ours may have its threads already, and is its owner's to set.
+            if self._own_context:
+                self._context.set(zmq.THREAD_SCHED_POLICY, os.SCHED_FIFO)
+                self._context.set(zmq.THREAD_PRIORITY, host.PRIORITY)
             self._priority = True
             self.scheduling = "SCHED_FIFO"
 
     def start(self) -> None:
         """Start the loop's thread, and beside it one that watches the machine's timers."""
-        socket, descriptor = self._socket.underlying, self._socket.get(zmq.FD)
+        socket = self._socket.underlying
         never_ready, self._never_written = os.pipe()
 
         def carry() -> None:
             host.prefer_thread(self._priority, self._core)
-            loop.run(self.net, self._plane, socket, descriptor)
+            loop.run(self.net, self._plane, socket)
 
         def watch() -> None:
             host.prefer_thread(self._priority, self._core)
             scratch = np.zeros(8, np.int64)
-            loop.probe_timer(self._plane.control, self._timer, scratch, never_ready, _PROBE_NS)
+            poll = np.array([POLL_READABLE | never_ready], np.int64)
+            loop.probe_timer(self._plane.control, self._timer, scratch, poll, _PROBE_NS)
             os.close(never_ready)
             os.close(self._never_written)
 
@@ -169,7 +206,12 @@ class Channel:
             os.close(self._awake)
             self._awake = None
         if not self._socket.closed:
-            self._socket.close(0)
+            self._close_socket()
+            ip_plane.close_ip_plane(self._plane.ip)
+
+    def _close_socket(self) -> None:
+        self._socket.close(0)
+        if self._own_context:
             self._context.term()
 
     def __enter__(self) -> Channel:
@@ -179,10 +221,30 @@ class Channel:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
+    # --- ports --------------------------------------------------------------------------------
+
     def add_port(self, port: int, place: int, host: int) -> None:
         """Let `port` stand at a place (index) whose column in the routes is `host`."""
         self.net.port_host[port] = host
         self.net.port_place[port] = place
+
+    def remove_port(self, port: int) -> None:
+        """Let nobody hold `port` any more.
+
+        What is under way to it goes as far as its place, and is NO_ROUTE there. New packets for it are
+        UNKNOWN_DESTINATION; what its process still sends is that of an unknown peer.
+        """
+        self.net.port_place[port] = -1
+
+    def attach_ip(self, port: int, descriptor: int) -> None:
+        """Let the IP interface `port` be behind a TUN's descriptor."""
+        ip_plane.attach(self._plane.ip, self.net, port, descriptor)
+
+    def detach_ip(self, port: int) -> None:
+        """Take an IP interface away again."""
+        ip_plane.detach(self._plane.ip, port)
+
+    # --- what it has counted and measured -----------------------------------------------------
 
     @property
     def first_packet_ns(self) -> int | None:
@@ -203,17 +265,49 @@ class Channel:
             "packet_hops": int(self.net.state[PACKET_HOPS]),
             "late_tables": int(self.net.state[LATE_UPDATES]),
             "log_overflow": int(self.net.log_words[LOG_OVERFLOW]),
-            "unknown_peers": int(self._plane.control[loop.UNKNOWN_PEERS]),
+            "unknown_peers": int(self._plane.peers.words[UNKNOWN_PEERS]),
+            "damaged": int(self._plane.peers.words[DAMAGED]),
         }
+
+    def books(self) -> dict[str, Any]:
+        """What came in, went out and was dropped, by class and by link, while it goes on (`books.books`)."""
+        return books.books(self.net)
 
     def lateness_us(self) -> dict[str, Any]:
         """Release minus due time of the packets handed over, us (histogram.summary_us)."""
-        return summary_us(self._plane.lateness)
+        return summary_us(self._plane.measures.lateness)
 
     def timer_us(self) -> dict[str, Any]:
         """How late the machine itself woke a thread of the same priority meanwhile, us."""
         return summary_us(self._timer)
 
     def delay_error_us(self) -> dict[str, Any]:
-        """Delay from the sender's stamp to hand-over, minus the delay asked for, us."""
-        return summary_us(self._plane.delay_error)
+        """How far the delay from the sender's stamp to hand-over was off the delay asked for, us."""
+        return summary_us(self._plane.measures.delay_error)
+
+    def substrate_us(self, port: int | None = None) -> dict[str, Any]:
+        """From the sender's stamp to the entry into the network, of all packets or those of one port, us."""
+        return measures.substrate_us(self._plane.measures, port)
+
+    def hand_over_us(self) -> dict[str, dict[str, Any]]:
+        """Of link tables, us: `in_force`, how long after it was due; `taking`, how long the loop took."""
+        measured = self._plane.measures
+        return {"in_force": summary_us(measured.in_force), "taking": summary_us(measured.taking)}
+
+    def per_link(self) -> dict[tuple[int, int], dict[str, dict[str, Any]]]:
+        """`lateness_us` and `delay_error_us` of the packets whose last link was the one from place to place.
+
+        Links after the first OWN_LINKS (measures) are together under (-1, -1).
+        """
+        return measures.per_link(self.net, self._plane.measures)
+
+    def cpu_share(self) -> float | None:
+        """Processor time of the loop as a share of the time since it began; None before it has looked."""
+        control = self._plane.control
+        elapsed = int(control[loop.LOOKED] - control[loop.RUN_SINCE])
+        return float(control[loop.CPU_NS] - control[loop.CPU_SINCE]) / elapsed if elapsed > 0 else None
+
+    def turns(self) -> dict[str, int]:
+        """How often the loop went round, and how often of that it slept."""
+        control = self._plane.control
+        return {"turns": int(control[loop.TURNS]), "sleeps": int(control[loop.SLEEPS])}

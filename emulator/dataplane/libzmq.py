@@ -24,7 +24,9 @@ SNDMORE: Final = int(zmq.SNDMORE)
 EAGAIN: Final = int(zmq.EAGAIN)
 
 _MONOTONIC: Final = 6 if sys.platform == "darwin" else 1
-_POLLIN: Final = 1
+_THREAD_CPUTIME: Final = 16 if sys.platform == "darwin" else 3
+#: struct pollfd as one word: the descriptor, and above it that readability is asked for
+POLL_READABLE: Final = 1 << 32
 
 
 class LibraryError(RuntimeError):
@@ -57,8 +59,9 @@ _pointer = types.intp
 _int = types.int32
 
 zmq_msg_init: Any = types.ExternalFunction("zmq_msg_init", _int(_pointer))
+zmq_msg_init_size: Any = types.ExternalFunction("zmq_msg_init_size", _int(_pointer, types.uintp))
 zmq_msg_close: Any = types.ExternalFunction("zmq_msg_close", _int(_pointer))
-zmq_msg_move: Any = types.ExternalFunction("zmq_msg_move", _int(_pointer, _pointer))
+zmq_msg_copy: Any = types.ExternalFunction("zmq_msg_copy", _int(_pointer, _pointer))
 zmq_msg_recv: Any = types.ExternalFunction("zmq_msg_recv", _int(_pointer, _pointer, _int))
 zmq_msg_send: Any = types.ExternalFunction("zmq_msg_send", _int(_pointer, _pointer, _int))
 zmq_msg_data: Any = types.ExternalFunction("zmq_msg_data", _pointer(_pointer))
@@ -66,6 +69,7 @@ zmq_msg_size: Any = types.ExternalFunction("zmq_msg_size", types.uintp(_pointer)
 zmq_msg_more: Any = types.ExternalFunction("zmq_msg_more", _int(_pointer))
 zmq_send: Any = types.ExternalFunction("zmq_send", _int(_pointer, _pointer, types.uintp, _int))
 zmq_errno: Any = types.ExternalFunction("zmq_errno", _int())
+memcpy: Any = types.ExternalFunction("memcpy", _pointer(_pointer, _pointer, types.uintp))
 _clock_gettime: Any = types.ExternalFunction("clock_gettime", _int(_int, _pointer))
 
 
@@ -106,23 +110,31 @@ def clock_ns(scratch: Any) -> int:
     return scratch[0] * 1_000_000_000 + scratch[1]
 
 
+@packet_kernel
+def thread_cpu_ns(scratch: Any) -> int:
+    """Processor time of the calling thread in ns; `scratch` is int64 [>= 2]."""
+    _clock_gettime(_THREAD_CPUTIME, scratch.ctypes.data)
+    return scratch[0] * 1_000_000_000 + scratch[1]
+
+
 if sys.platform.startswith("linux"):
     _ppoll: Any = types.ExternalFunction("ppoll", _int(_pointer, types.uintp, _pointer, _pointer))
 
     @packet_kernel
-    def wait_readable(descriptor: int, timeout_ns: int, scratch: Any) -> int:
-        """Sleep until the descriptor is readable or the time is over; `scratch` is int64 [>= 5]."""
-        scratch[2] = descriptor | (_POLLIN << 32)
-        scratch[3] = timeout_ns // 1_000_000_000
-        scratch[4] = timeout_ns % 1_000_000_000
-        base = scratch.ctypes.data
-        return _ppoll(base + 16, 1, base + 24, 0)
+    def wait_ready(poll: Any, count: int, timeout_ns: int, scratch: Any) -> int:
+        """Sleep until one of the first `count` descriptors of `poll` is ready or the time is over.
+
+        `poll` is int64 [>= count], each a struct pollfd (POLL_READABLE | descriptor); what is ready is in its
+        upper 16 bits afterwards. `scratch` is int64 [>= 2]. How many are ready.
+        """
+        scratch[0] = timeout_ns // 1_000_000_000
+        scratch[1] = timeout_ns % 1_000_000_000
+        return _ppoll(poll.ctypes.data, count, scratch.ctypes.data, 0)
 
 else:
     _poll: Any = types.ExternalFunction("poll", _int(_pointer, types.uintp, _int))
 
     @packet_kernel
-    def wait_readable(descriptor: int, timeout_ns: int, scratch: Any) -> int:
-        """Sleep until the descriptor is readable or the time is over, in whole ms, rounded down."""
-        scratch[2] = descriptor | (_POLLIN << 32)
-        return _poll(scratch.ctypes.data + 16, 1, timeout_ns // 1_000_000)
+    def wait_ready(poll: Any, count: int, timeout_ns: int, scratch: Any) -> int:
+        """Sleep until one of the first `count` descriptors is ready, in whole ms, rounded down."""
+        return _poll(poll.ctypes.data, count, timeout_ns // 1_000_000)

@@ -14,7 +14,8 @@ from emulator.hoplog import drain_log
 from nodes import wire
 from tests.emulator.chain import LEFT, MS, RIGHT, chain, table
 
-WAIT_MS = 20_000
+#: long, for where kernels are compiled first
+WAIT_MS = 120_000
 
 
 class Bench:
