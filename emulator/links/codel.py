@@ -22,11 +22,10 @@ _MTU_BYTES: Final = 1500
 #: an episode that begins within so many intervals after the last drop begins at the rate it ended with
 _RECENT_INTERVALS: Final = 16
 
-# `codel_dropping`: RFC 8289's dropping state, and where a dequeue that has dropped one packet goes on
+# `codel_dropping`: RFC 8289's dropping state, and whether the control law is to be asked first
 _PASSING: Final = 0
 _DROPPING: Final = 1
 _DROPPED: Final = 2  # this dequeue has dropped a packet in the dropping state
-_BEGUN: Final = 3  # this dequeue has dropped the packet that began the dropping state
 
 
 @dataclass(frozen=True)
@@ -93,17 +92,16 @@ def waited_too_long(model: Any, link: Any, packet: Any, now_ns: int) -> bool:
     stands = _stands(model, link, packet, now_ns)
     drop = False
     phase = link.codel_dropping
-    if phase == _BEGUN:
-        link.codel_dropping = _DROPPING
-    elif phase == _PASSING:
+    if phase == _PASSING:
         if stands:
             drop = True
             since_last = link.codel_count - link.codel_last
             recently = now_ns - link.codel_next_ns < _RECENT_INTERVALS * model.codel_interval_ns
             link.codel_count = since_last if since_last > 1 and recently else 1
+            # It lies ahead, so the packet that comes next in this dequeue is let through.
             link.codel_next_ns = _next_drop_ns(model, now_ns, link.codel_count)
             link.codel_last = link.codel_count
-            link.codel_dropping = _BEGUN
+            link.codel_dropping = _DROPPING
     elif not stands:
         link.codel_dropping = _PASSING
     else:

@@ -125,13 +125,16 @@ def compare(arrivals: Any, sizes: Any, services: Any, mtu: int = 0) -> Reference
 
 
 def test_a_long_overload_is_treated_as_by_the_reference() -> None:
-    # chosen once: three overloads of different length with idle times, so that counts restart both ways
+    # chosen once: overloads with idle times shorter and longer than 16 intervals, so that the count of
+    # drops restarts both ways
     random = np.random.default_rng(20261120)
     gaps = np.concatenate(
         [
             random.exponential(0.8 * MS, 4000),
             random.exponential(3 * MS, 1000),
             random.exponential(0.7 * MS, 3000),
+            [900 * MS],
+            random.exponential(0.8 * MS, 3000),
             [3000 * MS],
             random.exponential(0.8 * MS, 3000),
         ]
