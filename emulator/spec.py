@@ -6,7 +6,17 @@ type, filled with published values only, is what the twin starts from. Units are
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    from emulator.links.model import LinkModel
+
+    _LinkModel: TypeAlias = LinkModel
+else:
+    # decoders look types up at run time, and cannot tell apart which settings a table is of
+    _LinkModel = Any
 
 
 @dataclass(frozen=True)
@@ -104,6 +114,8 @@ class ConstellationSpec:
     isl_rate_mbps: float = 1000.0
     isl_processing_ms: float = 0.1
     isl_queue_packets: int = 2000
+    #: name of one of `WorldSpec.models` for links between satellites; empty: the plain one
+    isl_model: str = ""
 
 
 @dataclass(frozen=True)
@@ -159,14 +171,17 @@ class RadioSpec:
     weather_percent: float = 0.0
     #: whether links of overlapping frequencies disturb this radio's links
     interference: bool = False
+    #: names of `WorldSpec.models`, away from the place and towards it; empty: the plain one
+    up_model: str = ""
+    down_model: str = ""
 
 
 @dataclass(frozen=True)
 class FixedLink:
     """A link that does not depend on satellites: terrestrial, or radio between two places.
 
-    Both directions are made. With `radio` empty, rate, delay and loss are as given; with a radio,
-    they follow from its budget over the distance, as on a satellite link.
+    Both directions are made. With `radio` empty, rate, delay, loss and model are as given; with a radio,
+    they follow from its budget over the distance and its own models, as on a satellite link.
     """
 
     a: str
@@ -178,6 +193,8 @@ class FixedLink:
     loss: float = 0.0
     queue_packets: int = 1000
     queue_kbytes: float = 1000.0
+    #: name of one of `WorldSpec.models`, both directions; empty: the plain one
+    model: str = ""
 
 
 @dataclass(frozen=True)
@@ -209,3 +226,13 @@ class WorldSpec:
     radios: tuple[RadioSpec, ...] = ()
     links: tuple[FixedLink, ...] = ()
     access: AccessSpec = field(default_factory=AccessSpec)
+    #: how links treat packets, by the names that radios, links and the constellation use
+    models: tuple[_LinkModel, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Models that come as tables, out of a decoded document, become what they are."""
+        if any(isinstance(model, Mapping) for model in self.models):
+            from emulator.links.tables import model_of
+
+            models = tuple(model_of(m) if isinstance(m, Mapping) else m for m in self.models)
+            object.__setattr__(self, "models", models)
