@@ -7,9 +7,9 @@ sentence. Nothing here reads a file except to see that the element file exists.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from testbed.scenario import clashes, tracks, weather
+from testbed.scenario import clashes, link_traces, tracks, weather
 from testbed.scenario import node_tables as n
 from testbed.scenario.elements import satellite_names, satellites_by_source
 from testbed.scenario.messages import Origin, nearest, shown
@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 
 Finding = tuple[str, object, str]
 
+#: `emulator.links.model.PLAIN`, which would bring the compiler along
+PLAIN: Final = "plain"
+#: what every link of the internet carries (RFC 791, section 3.2)
+SHORTEST_MTU_BYTES: Final = 68
+
 
 def findings(scenario: Scenario) -> Iterator[Finding]:
     """Everything that does not fit together, in the order of the file."""
@@ -31,6 +36,7 @@ def findings(scenario: Scenario) -> Iterator[Finding]:
     yield from clashes.names(scenario, satellite_names(scenario.document.constellation))
     yield from tracks.findings(scenario.document.places, scenario.run)
     yield from _antennas(scenario)
+    yield from _models(scenario)
     yield from _radios_and_places(scenario)
     yield from _links(scenario)
     yield from _nodes(scenario)
@@ -103,6 +109,30 @@ def _antennas(scenario: Scenario) -> Iterator[Finding]:
             if antenna.pattern in _SIZED and not (antenna.diameter_m or antenna.gain_dbi):
                 allowed = f'above 0 with pattern = "{antenna.pattern}", or gain_dbi given'
                 yield f"radios.{name}.{end}.diameter_m", antenna.diameter_m, allowed
+
+
+def _models(scenario: Scenario) -> Iterator[Finding]:
+    document = scenario.document
+    yield from link_traces.findings(document.models)
+    for name, model in document.models.items():
+        if name == PLAIN:
+            yield f"models.{name}", name, "another name: it is that of links without a model"
+        if 0 < model.mtu_bytes < SHORTEST_MTU_BYTES:
+            yield f"models.{name}.mtu_bytes", model.mtu_bytes, f"0 (any) or at least {SHORTEST_MTU_BYTES}"
+        frame_kbytes = getattr(model.access, "frame_kbytes", 0)
+        if 0 < frame_kbytes < 0.001:
+            yield f"models.{name}.access.frame_kbytes", frame_kbytes, "0 (any) or at least 0.001"
+    used = [("constellation.isl_model", document.constellation.isl_model)]
+    for name, radio in document.radios.items():
+        used += [(f"radios.{name}.{key}", getattr(radio, key)) for key in ("up_model", "down_model")]
+    for index, link in enumerate(document.links):
+        used.append((f"links.{index}.model", link.model))
+        if link.radio and link.model:
+            allowed = "absent with a radio, whose up_model and down_model say it"
+            yield f"links.{index}.model", link.model, allowed
+    for key, name in used:
+        if name and name not in document.models:
+            yield key, name, "a model" + nearest(name, document.models)
 
 
 def _radios_and_places(scenario: Scenario) -> Iterator[Finding]:

@@ -14,6 +14,7 @@ from pydantic import AfterValidator, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
 from testbed.scenario.base import Name, Share, Table
+from testbed.scenario.link_models import ModelTable
 from testbed.scenario.node_tables import Deviation, Node
 from testbed.scenario.radio_tables import Radio
 from testbed.scenario.world_tables import Access, Constellation, LinkTable, PlaceTable, WeatherTable
@@ -80,6 +81,14 @@ class Network(Table):
     realtime: Literal["auto", "off"] = Field(
         default="auto", description="auto: the channel takes real-time priority where the system permits it"
     )
+    compensate: bool = Field(
+        default=False,
+        description="the measured delay of the real wires and hosts is taken off the emulated one",
+    )
+    ip: bool = Field(
+        default=True, description="`testbed exec` may attach programs to nodes; needs no privilege by itself"
+    )
+    ip_mtu: int = Field(default=1500, ge=1280, le=9000, description="longest IP packet of their interfaces")
 
 
 class Compute(Table):
@@ -151,6 +160,7 @@ class Document(Table):
     network: Network = Field(default_factory=Network, description="how processes find each other")
     constellation: Constellation = Field(description="where the satellites come from")
     radios: dict[Name, Radio] = Field(default={}, description="radio interfaces by name")
+    models: dict[Name, ModelTable] = Field(default={}, description="how links treat packets, by name")
     places: dict[Name, PlaceTable] = Field(description="where nodes stand, by name")
     links: list[LinkTable] = Field(default=[], description="links that do not depend on satellites")
     access: Access = Field(default_factory=Access, description="how terminals choose satellites")

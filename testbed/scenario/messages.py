@@ -81,6 +81,10 @@ class Origin:
         given_by = (f"{o} {key}" if o == "--set" else o for key, o in self._options.items())
         return f"{self.file} (with {', '.join(given_by)})"
 
+    def from_option(self, key: str) -> bool:
+        """Whether an option gave the key, by itself or within a table."""
+        return any(key == given or key.startswith(given + ".") for given in self._options)
+
     def is_option(self, key: str) -> bool:
         """Whether an option gave exactly this key."""
         return key in self._options
@@ -232,9 +236,17 @@ def _tag_fits(model: type[BaseModel], value: Any) -> bool:
 
 
 def _tags(root: type[BaseModel], path: Path, document: Any) -> str:
+    """The tags of the union at `path`, whatever its table says."""
+    *above, last = path
+    model = _model_at(root, tuple(above), document)
+    # of a table of names or a list, the union is what it is made of
     annotation: Any = root.model_fields[str(path[0])].annotation
+    if model is not None:
+        (annotation,) = (f.annotation for name, f in model.model_fields.items() if (f.alias or name) == last)
+    else:
+        annotation = typing.get_args(annotation)[-1]
     tags = []
-    for member in _members(typing.get_args(annotation)[-1]):
+    for member in _members(annotation):
         for tag in ("role", "kind"):
             if tag in member.model_fields:
                 tags += [f"'{literal}'" for literal in typing.get_args(member.model_fields[tag].annotation)]

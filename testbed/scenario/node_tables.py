@@ -25,6 +25,15 @@ class _Node(Table):
     )
 
 
+class _Sender(Table):
+    traffic_class: int = Field(
+        default=0,
+        ge=0,
+        le=3,
+        description="of what it sends of its own accord; of packets that wait for a link, 3 goes first",
+    )
+
+
 class _Readings(Table):
     reading_interval_s: float = Field(
         default=1.0, ge=0, le=86_400, description="time between readings of each node; 0: none"
@@ -36,7 +45,7 @@ class _Readings(Table):
     via: str = Field(default="", description="relay node all its traffic goes through; empty: none")
 
 
-class SensorNode(_Node, _Readings):
+class SensorNode(_Node, _Sender, _Readings):
     """Publishes readings and offloads compute tasks."""
 
     role: Literal["sensor"] = Field(description="what it does")
@@ -77,7 +86,7 @@ class EdgeNode(_Node):
     queue_tasks: int = Field(default=64, ge=1, le=100_000, description="tasks that wait; more are refused")
 
 
-class GatewayNode(_Node):
+class GatewayNode(_Node, _Sender):
     """Receives readings and answers pings; with a broker, subscribes to topics."""
 
     role: Literal["gateway"] = Field(description="what it does")
@@ -95,7 +104,7 @@ class RelayNode(_Node):
     queue_packets: int = Field(default=500, ge=1, le=100_000, description="packets that wait in the relay")
 
 
-class BrokerNode(_Node):
+class BrokerNode(_Node, _Sender):
     """On-board publish/subscribe that stores and forwards."""
 
     role: Literal["broker"] = Field(description="what it does")
@@ -108,7 +117,7 @@ class BrokerNode(_Node):
     )
 
 
-class ProbeNode(_Node):
+class ProbeNode(_Node, _Sender):
     """Measures: pings, and bulk transfers."""
 
     role: Literal["probe"] = Field(description="what it does")
@@ -125,7 +134,7 @@ class ProbeNode(_Node):
     bulk_kbytes: float = Field(default=100.0, gt=0, le=16_000, description="size of a bulk transfer")
 
 
-class MicrocontrollerNode(_Node, _Readings):
+class MicrocontrollerNode(_Node, _Sender, _Readings):
     """A serial device behind the bridge; `model` stands for the firmware model that is shipped."""
 
     role: Literal["microcontroller"] = Field(description="what it does")
@@ -137,7 +146,7 @@ class MicrocontrollerNode(_Node, _Readings):
     )
 
 
-class GuestNode(_Node):
+class GuestNode(_Node, _Sender):
     """A place kept for a user's own program, which registers under this id."""
 
     role: Literal["guest"] = Field(description="what it does")

@@ -81,3 +81,11 @@ class Radio(Table):
     interference: bool = Field(
         default=False, description="links of overlapping frequencies disturb those of this radio"
     )
+    up_model: str = Field(
+        default="",
+        description="model of [models] that its links away from the place have; empty: the plain one",
+    )
+    down_model: str = Field(
+        default="",
+        description="model of [models] that its links towards the place have; empty: the plain one",
+    )

@@ -6,22 +6,25 @@ built from named keys only, so that deviations, seed and plant cannot slip in.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from emulator import spec
-from testbed.scenario import tracks
+from testbed.scenario import link_traces, tracks
+from testbed.scenario.link_models import ModelTable
 from testbed.scenario.node_tables import EdgeNode, Node
 from testbed.scenario.radio_tables import Radio
 from testbed.scenario.world_tables import PlaceTable
 
 if TYPE_CHECKING:
+    from emulator.links.model import LinkModel
     from testbed.scenario.scenario import Scenario
 
 
 def world_spec(scenario: Scenario) -> spec.WorldSpec:
-    """The world as published: places, constellation, radios, links, access."""
+    """The world the channel is built from: places, constellation, radios, links, access, link models."""
     document = scenario.document
     return spec.WorldSpec(
         start_utc=document.run.start_utc,
@@ -37,6 +40,35 @@ def world_spec(scenario: Scenario) -> spec.WorldSpec:
         access=spec.AccessSpec(
             **{**document.access.model_dump(), "layers": tuple(document.access.layers)},
         ),
+        models=tuple(link_model(name, table) for name, table in document.models.items()),
+    )
+
+
+def link_model(name: str, table: ModelTable) -> LinkModel:
+    """The link model of a table. Raises ValueError, one sentence, when its content cannot be read."""
+    from emulator.links.model import Faults, LinkModel, Traces
+    from emulator.links.tables import SETTINGS, settings_of
+
+    recorded = {
+        key: link_traces.series(key, trace)
+        for key in link_traces.QUANTITIES
+        if (trace := getattr(table, key)) is not None
+    }
+    return LinkModel(
+        name=name,
+        **{field: settings_of(field, getattr(table, field).model_dump()) for field in SETTINGS},
+        faults=Faults(table.duplicate, table.corrupt),
+        traces=Traces(
+            rate=recorded.get("rate_trace"),
+            delay=recorded.get("delay_trace"),
+            loss=recorded.get("loss_trace"),
+            deliveries=recorded.get("mahimahi"),
+        ),
+        keep_order=table.keep_order,
+        reroute=table.on_lost_link == "reroute",
+        overhead_bytes=table.overhead_bytes,
+        overhead_ms=table.overhead_ms,
+        mtu_bytes=table.mtu_bytes,
     )
 
 
@@ -90,6 +122,7 @@ def _constellation(scenario: Scenario) -> spec.ConstellationSpec:
         isl_rate_mbps=c.isl_rate_mbps,
         isl_processing_ms=c.isl_processing_ms,
         isl_queue_packets=c.isl_queue_packets,
+        isl_model=c.isl_model,
     )
 
 
@@ -102,10 +135,50 @@ def public(scenario: Scenario) -> dict[str, Any]:
         "start_utc": run.start_utc,
         "duration_s": run.duration_s,
         "window_s": run.window_s,
-        "world": msgspec.to_builtins(world_spec(scenario)),
+        "world": _public_world(world_spec(scenario)),
         "nodes": {name: _public_node(node) for name, node in scenario.nodes.items()},
         "twin": scenario.document.twin.model_dump(),
     }
+
+
+def _public_world(world: spec.WorldSpec) -> dict[str, Any]:
+    """The world without what only the plant knows of link models: loss, jitter, faults and recordings.
+
+    What is left of a model may be the plain one. Then no name tells that there was more.
+    """
+    if not world.models:
+        return dict(msgspec.to_builtins(world))
+    from emulator.links.model import LinkModel
+    from emulator.links.tables import table_of
+
+    models = {
+        model.name: LinkModel(
+            name=model.name,
+            queue=model.queue,
+            access=model.access,
+            reroute=model.reroute,
+            overhead_bytes=model.overhead_bytes,
+            overhead_ms=model.overhead_ms,
+            mtu_bytes=model.mtu_bytes,
+        )
+        for model in world.models
+    }
+    known = {name: model for name, model in models.items() if model != LinkModel(name=name)}
+
+    def public_name(name: str) -> str:
+        return name if name in known else ""
+
+    published = replace(
+        world,
+        constellation=replace(world.constellation, isl_model=public_name(world.constellation.isl_model)),
+        radios=tuple(
+            replace(r, up_model=public_name(r.up_model), down_model=public_name(r.down_model))
+            for r in world.radios
+        ),
+        links=tuple(replace(link, model=public_name(link.model)) for link in world.links),
+        models=(),
+    )
+    return {**msgspec.to_builtins(published), "models": [table_of(model) for model in known.values()]}
 
 
 def _public_node(node: Node) -> dict[str, Any]:

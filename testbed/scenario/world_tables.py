@@ -104,6 +104,9 @@ class Constellation(Table):
     isl_queue_packets: int = Field(
         default=2000, ge=1, le=100_000, description="queue of an inter-satellite link"
     )
+    isl_model: str = Field(
+        default="", description="model of [models] of links between satellites; empty: the plain one"
+    )
 
 
 class WaypointTable(Table):
@@ -191,6 +194,10 @@ class LinkTable(Table):
         default=1000, ge=1, le=100_000, description="packets a queue holds, each direction"
     )
     queue_kbytes: float = Field(default=1000.0, gt=0, le=1e6, description="kilobytes (1000 B) a queue holds")
+    model: str = Field(
+        default="",
+        description="model of [models] for both directions, without a radio; empty: the plain one",
+    )
 
 
 class Access(Table):
