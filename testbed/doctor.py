@@ -1,7 +1,7 @@
 """What this machine can do for the testbed, and one sentence on how to get what it cannot.
 
-It looks and changes nothing: priorities are tried on a short-lived thread, no interface is created. Not
-here: measurements, which are benchmarks.
+It changes nothing: priorities are tried on a short-lived thread, interfaces in namespaces of a short-lived
+process. Not here: measurements, which are benchmarks.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from dataclasses import asdict, dataclass
 
 #: what `testbed run` cannot do without, from the `lab` extra
 LAB = ("numpy", "numba", "scipy", "skyfield", "sgp4", "itur", "pydantic", "scapy", "matplotlib")
-_CAP_NET_ADMIN = 12  # linux/capability.h
 
 
 @dataclass(frozen=True)
@@ -158,21 +157,13 @@ def _realtime() -> Finding:
 
 def _tun() -> Finding:
     subject = "TUN interfaces"
-    if not os.path.exists("/dev/net/tun"):
-        return Finding(subject, False, "no /dev/net/tun: IP programs cannot join", "on Linux: modprobe tun")
-    if not os.access("/dev/net/tun", os.R_OK | os.W_OK) or not _capability(_CAP_NET_ADMIN):
-        text = "not permitted: IP programs cannot join, everything over ZeroMQ can"
-        return Finding(subject, False, text, "run as root, or with CAP_NET_ADMIN")
-    return Finding(subject, True, "permitted")
+    from testbed.ip.permitted import why_not_here
 
-
-def _capability(bit: int) -> bool:
-    try:
-        with open("/proc/self/status", encoding="ascii") as lines:
-            effective = next(line.split()[1] for line in lines if line.startswith("CapEff:"))
-    except (OSError, StopIteration):
-        return False
-    return bool(int(effective, 16) >> bit & 1)
+    problem, _, remedy = why_not_here().partition("; ")
+    if problem:
+        return Finding(subject, False, f"testbed exec: {problem}; everything over ZeroMQ works", remedy)
+    how = "as root" if os.geteuid() == 0 else "in user namespaces, without root"
+    return Finding(subject, True, f"any IP program can join, {how} (testbed exec)")
 
 
 def _influx() -> Finding:

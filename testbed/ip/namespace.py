@@ -94,8 +94,8 @@ def cover_files(hosts: Iterable[Host]) -> None:
     """Put what is true in the emulated network over what the host's files say of networks.
 
     /etc/hosts names `hosts`; resolv.conf and nsswitch.conf lead to no name server of the host's; /sys shows
-    this namespace's interfaces. To be called in a mount namespace of its own, before programs run. OSError when
-    it is not permitted.
+    this namespace's interfaces. To be called in a mount namespace of its own, before programs run. OSError
+    when it is not permitted.
     """
     contents = {"/etc/hosts": hosts_file(hosts), "/etc/resolv.conf": "# names are in /etc/hosts\n"}
     with contextlib.suppress(OSError):

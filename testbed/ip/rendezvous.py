@@ -102,11 +102,10 @@ def _connect(note: dict[str, Any]) -> socket.socket | None:
 def _folders() -> list[Path]:
     """The notes beside the sockets of this user's runs."""
     found = []
-    for root in {Path(tempfile.gettempdir()), Path("/tmp")}:
-        for folder in root.glob(f"{_PREFIX}*"):
-            with contextlib.suppress(OSError):
-                if folder.stat().st_uid == os.geteuid():
-                    found.append(folder / NOTE)
+    for folder in Path(_short_folder()).glob(f"{_PREFIX}*"):
+        with contextlib.suppress(OSError):
+            if folder.stat().st_uid == os.geteuid():
+                found.append(folder / NOTE)
     return found
 
 
