@@ -1,44 +1,361 @@
 """IP interfaces of the loop: frames from TUN devices into the network, and back out of it when due.
 
-Nothing is attached at first; then these cost a comparison a turn.
+Every packet of a super-segment crosses the network by itself; those of one frame that are due together are
+written as one super-segment again, header and a slice of what was read. Payloads are not touched. Until the
+first interface is attached these cost a comparison a turn.
+
+A packet marked as damaged gets a bit of what is behind its IP header flipped, in a copy of its own, after
+its checksum was completed. A packet that is too long for a link is dropped, whether or not it may be
+fragmented: places do not fragment.
 """
+
+# mypy: no-warn-return-any
+# To mypy the result of a compiled kernel is Any.
 
 from __future__ import annotations
 
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 
-from emulator.jit import inline_packet_kernel
+from emulator.accounting import (
+    DELIVERED,
+    MALFORMED,
+    NO_BUFFER,
+    PEER_FULL,
+    PEER_GONE,
+    UNKNOWN_DESTINATION,
+)
+from emulator.dataplane import ip_device
+from emulator.dataplane.histogram import record
+from emulator.dataplane.ip_frames import LARGE_OCTETS, MIDDLE_OCTETS, leave_frame, take_frame
+from emulator.dataplane.ip_plane import (
+    ATTACHED,
+    DESCRIPTOR,
+    FIRST_PORT,
+    FRAMES_READ,
+    FRAMES_WRITTEN,
+    OWED_FIRST,
+    OWED_LAST,
+    PACKETS_READ,
+    PACKETS_WRITTEN,
+    SPARE,
+    WATCHER,
+    IpPlane,
+    attach,
+    close_ip_plane,
+    detach,
+    interface_counters,
+    is_alive,
+    is_asked,
+    lose_interface,
+    make_ip_plane,
+    take_requests,
+)
+from emulator.dataplane.ip_reports import answer, report
+from emulator.dataplane.libzmq import clock_ns
+from emulator.hoplog import write_log
+from emulator.inet import addresses
+from emulator.inet.headers import SOUND, parse
+from emulator.inet.octets import copy as copy_octets
+from emulator.inet.octets import octet
+from emulator.inet.segments import split, write_header, write_packet_header, write_segment
+from emulator.inet.virtio import GSO_NONE, VIRTIO_BYTES
+from emulator.inet.virtio import put as put_virtio
+from emulator.jit import inline_packet_kernel, packet_kernel
+from emulator.layout import DELIVERED_BYTES, ENTERED, ENTERED_BYTES, HEADER_WORDS, READY
+from emulator.links.faults import damage
+from emulator.links.random import mix
+from emulator.links.state import CORRUPT
+from emulator.network import enter, release
 
-#: interfaces that can be attached at a time
-MOST_INTERFACES: Final = 1000
+__all__ = [
+    "ATTACHED",
+    "FIRST_PORT",
+    "IpPlane",
+    "attach",
+    "close_ip_plane",
+    "copy_frame",
+    "detach",
+    "hand_over_frames",
+    "interface_counters",
+    "is_alive",
+    "make_ip_plane",
+    "receive_frames",
+]
+
+#: packets taken from one interface before the next has its turn
+_BURST: Final = 64
+_HEADER_BYTES: Final = 8 * HEADER_WORDS
+#: where the IP header of what is written begins in `out`
+_OUT: Final = 16
+_SALT: Final = np.uint64(0x9E3779B97F4A7C15)
+
+# results of a read that is no frame
+_NOTHING: Final = -1
+_DROPPED: Final = -2
 
 
-class IpPlane(NamedTuple):
-    """What the loop has for its IP interfaces."""
-
-    #: struct pollfd as int64 words: the first is ZeroMQ's descriptor, interfaces follow
-    poll: Any  # int64 [1 + MOST_INTERFACES]
-    words: Any  # int64: FIRST_PORT, ATTACHED, ...
-
-
-# words of `words`
-FIRST_PORT: Final = 0  # ports from this number on are IP interfaces
-ATTACHED: Final = 1  # how many are attached
+@packet_kernel
+def _count_drop(net: Any, packets: int, octets: int, fate: int) -> None:
+    """Packets that came from an interface and never were in the network."""
+    net.totals[ENTERED] += packets
+    net.totals[ENTERED_BYTES] += octets
+    net.entered[0] += packets
+    net.fates[0, fate] += packets
 
 
-def make_ip_plane(slots: int, first_port: int) -> IpPlane:
-    """Room for the frames of a network of `slots` packets; ports from `first_port` on are interfaces."""
-    words = np.zeros(16, np.int64)
-    words[FIRST_PORT] = first_port
-    return IpPlane(poll=np.zeros(1 + MOST_INTERFACES, np.int64), words=words)
+@packet_kernel
+def _port_at(net: Any, ip: Any, place: int, own: int) -> int:
+    """A port with an interface at a place, `own` first; -1: there is none."""
+    found = -1
+    if net.port_place[own] == place:
+        found = own
+    else:
+        for port in range(ip.words[FIRST_PORT], net.port_place.shape[0]):
+            if net.port_place[port] == place:
+                found = port
+                break
+    return found
+
+
+@inline_packet_kernel
+def _address_frame(net: Any, ip: Any, frame: int, port: int) -> bool:
+    """Note where a frame goes; false: it says that it comes from somewhere else."""
+    made = ip.frames[frame]
+    first = ip.words[FIRST_PORT]
+    to, number = addresses.destination(ip.octets, made.at)
+    made.port = port
+    made.place = net.port_place[port]
+    made.to_place = 0
+    made.target = -1
+    if to == addresses.HOST:
+        if first + number < net.port_place.shape[0]:
+            made.target = first + number
+    elif to == addresses.PLACE:
+        made.target = _port_at(net, ip, number, port)
+        made.to_place = 1
+    kind, sender = addresses.source(ip.octets, made.at)
+    return (kind == addresses.HOST and first + sender == port) or to == addresses.MULTICAST
+
+
+@inline_packet_kernel
+def _read_frame(net: Any, ip: Any, interface: int) -> int:
+    """The next frame of an interface, _NOTHING when there is none, _DROPPED when it is none."""
+    spare = ip.words[SPARE]
+    at = ip.frames[spare].at
+    start = at - VIRTIO_BYTES
+    count = ip_device.read(ip.interfaces[interface, DESCRIPTOR], ip.octets.ctypes.data + start, LARGE_OCTETS)
+    frame = _NOTHING
+    if count < 0:
+        error = ip_device.last_error()
+        if error != ip_device.EAGAIN and error != ip_device.EINTR:
+            lose_interface(ip, interface)
+    else:
+        ip.interfaces[interface, FRAMES_READ] += 1
+        length = count - VIRTIO_BYTES
+        packet = parse(ip.octets, at, at + length)
+        pieces = split(ip.octets, at, packet)
+        frame = _DROPPED
+        if pieces.fault != SOUND:
+            _count_drop(net, 1, max(0, length), MALFORMED)
+        else:
+            # the other frame goes to the packet when it fits, and is the next to be read into when not
+            other = take_frame(ip, count)
+            if other < 0:
+                _count_drop(net, pieces.packets, length, NO_BUFFER)
+            elif count <= MIDDLE_OCTETS:
+                frame = other
+                copy_octets(ip.octets, start, ip.octets, ip.frames[other].at - VIRTIO_BYTES, count)
+            else:
+                frame = spare
+                ip.words[SPARE] = other
+        if frame >= 0:
+            made = ip.frames[frame]
+            made.length = length
+            made.packets = pieces.packets
+            made.header_bytes = pieces.header_bytes
+            made.payload_bytes = pieces.payload_bytes
+            made.last_payload_bytes = pieces.last_payload_bytes
+            made.hop_limit = packet.hop_limit
+            made.traffic_class = packet.traffic_class
+            sound = _address_frame(net, ip, frame, ip.words[FIRST_PORT] + interface)
+            if not sound or packet.hop_limit == 0:
+                _count_drop(net, pieces.packets, length, MALFORMED)
+                leave_frame(ip, frame)
+                frame = _DROPPED
+            else:
+                ip.interfaces[interface, PACKETS_READ] += pieces.packets
+    return frame
+
+
+@inline_packet_kernel
+def _note_header(ip: Any, frame: int, segment: int) -> None:
+    """Put the first octets of a packet of a frame where the log finds them; zeros behind its end."""
+    made = ip.frames[frame]
+    if made.header_bytes == 0 or segment == 0:
+        length = made.length
+        if length < _HEADER_BYTES:
+            for word in range(HEADER_WORDS):
+                ip.header[word] = 0
+        copy_octets(ip.octets, made.at, ip.header_octets, 0, min(length, _HEADER_BYTES))
+    else:
+        count, start, end = write_packet_header(
+            ip.octets, made.at, segment, segment, made.hop_limit, ip.out, _OUT
+        )
+        count = min(count, _HEADER_BYTES)
+        copy_octets(ip.out, _OUT, ip.header_octets, 0, count)
+        behind = min(_HEADER_BYTES - count, end - start)
+        copy_octets(ip.octets, start, ip.header_octets, count, behind)
+        for rest in range(count + behind, _HEADER_BYTES):
+            ip.header_octets[rest] = 0
+
+
+@inline_packet_kernel
+def _enter_frame(net: Any, ip: Any, frame: int, now_ns: int) -> int:
+    """Every packet of a frame enters the network; how many those are."""
+    made = ip.frames[frame]
+    packets = made.packets
+    for segment in range(packets):
+        size = made.header_bytes
+        size += made.last_payload_bytes if segment == packets - 1 else made.payload_bytes
+        _note_header(ip, frame, segment)
+        slot = enter(
+            net,
+            now_ns,
+            made.place,
+            made.port,
+            made.target,
+            size,
+            made.hop_limit,
+            made.traffic_class,
+            0,
+            ip.header,
+        )
+        if slot >= 0:
+            ip.slot_frame[slot] = frame
+            ip.slot_segment[slot] = segment
+            made.users += 1
+    leave_frame(ip, frame)
+    return packets
 
 
 @inline_packet_kernel
 def receive_frames(net: Any, ip: Any, now_ns: int) -> int:
-    """Take what the interfaces have sent into the network, at `now_ns`; how many packets that were."""
-    return 0
+    """Take what the interfaces have sent into the network, at `now_ns`; how many packets that were.
+
+    So does what places owe. No interface has more than a burst taken before the others had their turn.
+    """
+    entered = 0
+    if is_asked(ip):
+        take_requests(ip)
+    if ip.words[ATTACHED] != 0:
+        events = ip_device.which_are_ready(ip.words[WATCHER], ip.events)
+        event = interface = left = 0
+        going = True
+        while going:
+            frame = _NOTHING
+            if ip.words[OWED_FIRST] != ip.words[OWED_LAST]:
+                frame = ip.owed[ip.words[OWED_FIRST] % ip.owed.shape[0]]
+                ip.words[OWED_FIRST] += 1
+            elif left > 0:
+                frame = _read_frame(net, ip, interface)
+                left -= 1
+                if frame == _NOTHING:
+                    left = 0
+                elif frame == _DROPPED:
+                    entered += 1
+                else:
+                    left -= ip.frames[frame].packets - 1
+            elif event < events:
+                interface = ip_device.number_of_event(ip.events, event)
+                event += 1
+                if ip.interfaces[interface, DESCRIPTOR] >= 0:
+                    left = _BURST
+            else:
+                going = False
+            if frame >= 0:
+                entered += _enter_frame(net, ip, frame, now_ns)
+    return entered
+
+
+@inline_packet_kernel
+def _run_length(net: Any, ip: Any, index: int) -> int:
+    """How many entries of `ready` from `index` on are packets that follow each other in one frame."""
+    slot = net.ready[index]
+    packet = net.packets[slot]
+    frame = ip.slot_frame[slot]
+    segment = ip.slot_segment[slot]
+    count = 1
+    if packet.marks & CORRUPT == 0:
+        going = True
+        while going and index + count < net.state[READY]:
+            slot = net.ready[index + count]
+            other = net.packets[slot]
+            going = (
+                ip.slot_frame[slot] == frame
+                and ip.slot_segment[slot] == segment + count
+                and other.fate == DELIVERED
+                and other.marks & CORRUPT == 0
+                and other.ttl == packet.ttl
+            )
+            if going:
+                count += 1
+    return count
+
+
+@packet_kernel
+def _write_damaged(net: Any, ip: Any, slot: int) -> int:
+    """Put a damaged copy of a packet, its virtio header before it, into `out`; its octets with that."""
+    packet = net.packets[slot]
+    at = ip.frames[ip.slot_frame[slot]].at
+    length = write_segment(
+        ip.octets, at, ip.slot_segment[slot], packet.ttl, ip.out, _OUT, ip.out.shape[0] - _OUT
+    )
+    put_virtio(ip.out, _OUT, 0, GSO_NONE, 0, 0, 0, 0)
+    first = octet(ip.out, _OUT)
+    header = (first & 0xF) * 4 if first >> 4 == 4 else 40
+    word = mix(packet.number * _SALT + np.uint64(packet.port))
+    damage(ip.out, _OUT + header, length - header, word)
+    return VIRTIO_BYTES + length
+
+
+@inline_packet_kernel
+def _write_run(net: Any, ip: Any, slot: int, count: int) -> int:
+    """Write packets of a frame that follow each other to their interface; what becomes of them."""
+    packet = net.packets[slot]
+    interface = packet.target - ip.words[FIRST_PORT]
+    descriptor = -1
+    if interface < ip.interfaces.shape[0]:
+        descriptor = ip.interfaces[interface, DESCRIPTOR]
+    fate = PEER_GONE
+    if descriptor >= 0:
+        out = ip.out.ctypes.data + _OUT - VIRTIO_BYTES
+        if packet.marks & CORRUPT != 0:
+            head = _write_damaged(net, ip, slot)
+            start = end = 0
+        else:
+            first = ip.slot_segment[slot]
+            at = ip.frames[ip.slot_frame[slot]].at
+            head, start, end = write_header(ip.octets, at, first, first + count - 1, packet.ttl, ip.out, _OUT)
+        ip.parts[0] = out
+        ip.parts[1] = head
+        ip.parts[2] = ip.octets.ctypes.data + start
+        ip.parts[3] = end - start
+        written = ip_device.write_two(descriptor, ip.parts)
+        if written >= 0:
+            fate = DELIVERED
+            ip.interfaces[interface, FRAMES_WRITTEN] += 1
+            ip.interfaces[interface, PACKETS_WRITTEN] += count
+        else:
+            error = ip_device.last_error()
+            if error == ip_device.EAGAIN:
+                fate = PEER_FULL
+            elif error == ip_device.EINVAL:
+                fate = MALFORMED
+            elif error != ip_device.EIO:
+                lose_interface(ip, interface)
+    return fate
 
 
 @inline_packet_kernel
@@ -47,9 +364,44 @@ def hand_over_frames(net: Any, ip: Any, index: int, now_ns: int) -> int:
 
     Counts, logs and frees what was handed over or dropped; how many entries of `ready` are done with.
     """
-    return 1
+    slot = net.ready[index]
+    packet = net.packets[slot]
+    count = 1
+    fate = packet.fate
+    delivered = fate == DELIVERED
+    if delivered:
+        if ip.slot_frame[slot] < 0:
+            # a packet of ZeroMQ, for a port that takes IP
+            fate = UNKNOWN_DESTINATION
+        elif ip.frames[ip.slot_frame[slot]].to_place != 0:
+            answer(net, ip, slot, now_ns)
+        else:
+            count = _run_length(net, ip, index)
+            fate = _write_run(net, ip, slot, count)
+    actual_ns = clock_ns(ip.scratch)
+    for entry in range(index, index + count):
+        slot = net.ready[entry]
+        packet = net.packets[slot]
+        if delivered:
+            net.fates[packet.traffic_class, fate] += 1
+            write_log(net, slot, fate, packet.due_ns, actual_ns, packet.link)
+            if fate == DELIVERED:
+                net.totals[DELIVERED_BYTES] += packet.length
+                record(ip.lateness, actual_ns - packet.due_ns)
+        if fate != DELIVERED:
+            report(net, ip, slot, fate, now_ns)
+        if ip.slot_frame[slot] >= 0:
+            leave_frame(ip, ip.slot_frame[slot])
+            ip.slot_frame[slot] = -1
+        release(net, slot)
+    return count
 
 
 @inline_packet_kernel
 def copy_frame(net: Any, ip: Any, copy: int) -> None:
     """Let the duplicate in slot `copy` carry what its original (`twin`) carries."""
+    frame = ip.slot_frame[net.packets[copy].twin]
+    ip.slot_frame[copy] = frame
+    ip.slot_segment[copy] = ip.slot_segment[net.packets[copy].twin]
+    if frame >= 0:
+        ip.frames[frame].users += 1
