@@ -133,6 +133,14 @@ def test_correlation_falls_exponentially_with_the_time_between_packets(name: str
     assert abs(np.corrcoef(z[lag:], z[:-lag])[0, 1] - rho) < Z99 * math.sqrt(variance / MANY)
 
 
+def test_the_process_keeps_its_mean_and_variance() -> None:
+    z = z_of(jitters(Gamma(3.0, correlation_ms=4.0), step_ns=MS), DISTRIBUTIONS["gamma-3"][1])
+    memory = math.exp(-1.0 / 4.0)
+    assert abs(z.mean()) < Z99 * math.sqrt((1 + memory) / (1 - memory) / MANY)
+    deviation = math.sqrt(2.0 * (1 + memory**2) / (1 - memory**2) / MANY)
+    assert abs(z.var() - 1.0) < Z99 * deviation
+
+
 @each_distribution
 def test_a_correlation_leaves_the_distribution_as_it_is(settings: Any, expected: Any) -> None:
     correlated = type(settings)(**{**vars(settings), "correlation_ms": 1.0})
