@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from emulator.profiles import Profiles
-from emulator.rows import Hidden, Rows
+from emulator.rows import Rows
 from emulator.table import Adjustments, Link
+from emulator.tabulate import Hidden
 
 
 class HiddenColumns:

@@ -24,10 +24,11 @@ from emulator.orbits.frames import RunClock
 from emulator.orbits.motion import Motion
 from emulator.plan import Plan
 from emulator.profiles import Profiles
-from emulator.rows import Moment, Pairs, Rows
+from emulator.rows import Pairs, Rows
 from emulator.satellites import usable_satellites
 from emulator.spec import WorldSpec
 from emulator.table import ACCESS, FEEDER, FIXED, ISL, Adjustments, LinkTable
+from emulator.tabulate import Moment
 from emulator.topology.access import Access
 from emulator.topology.isl import Isl
 from emulator.topology.routes import check_size
