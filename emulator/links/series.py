@@ -307,8 +307,8 @@ def _time_ns(text: str, unit: str, at: str, name: str) -> int:
                 raise ValueError
             since = datetime.fromisoformat(given).astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)
             return ((since.days * 86_400 + since.seconds) * 10**6 + since.microseconds) * 1000
-        number = Decimal(given)
-        if number.is_finite() and abs(number) <= _LATEST_NS // TIME_UNITS[unit]:
+        number = Decimal(given)  # of NaN a comparison is an invalid operation
+        if abs(number) <= _LATEST_NS // TIME_UNITS[unit]:
             return round(number * TIME_UNITS[unit])
     except (ValueError, InvalidOperation):
         pass
