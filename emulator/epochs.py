@@ -176,7 +176,6 @@ class LinkUpdates:
         live["key"] = keys
         for ours, theirs in _COLUMNS:
             live[ours] = getattr(table, theirs)
-        live["model"] = getattr(table, "model", 0)
         live["medium"] = self._media(live)
         for index, row in enumerate(gone):
             lost = update[len(rows) + index]
@@ -229,6 +228,7 @@ _COLUMNS: Final = (
     ("kind", "kind"),
     ("modcod", "modcod"),
     ("up", "up"),
+    ("model", "model"),
 )
 #: what is still said of a link that is gone
 _STAYS: Final = (

@@ -47,7 +47,7 @@ def packet_kernel(function: Any) -> Any:
 
 
 def inline_packet_kernel(function: Any) -> Any:
-    """Decorator of a packet kernel that becomes part of its callers: what it is given is not passed at all."""
+    """Decorator of a packet kernel that becomes part of its callers, so that nothing is passed at all."""
     return _stamped(_compiled_lean_inline(function))
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emulator.errors import WorldError
+from emulator.links.model import PLAIN, ModelSet
 from emulator.radio.budget import Figures, check_radio
 from emulator.radio.modcod import ModCodStack, ModCodTable, modcod_table
 from emulator.ranges import above_zero, not_below_zero, probability, room_for_a_packet
@@ -29,20 +30,28 @@ class Profiles:
     )  # fmt: skip
     _INTEGERS: ClassVar = {
         "queue_packets": np.int32, "queue_bytes": np.int64, "frame_bits": np.int32,
-        "table": np.int32, "radio": np.int32,
+        "table": np.int32, "radio": np.int32, "model": np.int32,
     }  # fmt: skip
     isl = 0
     #: profile of the first radio; `figures` begins there
     first_radio = 1
 
     def __init__(
-        self, constellation: ConstellationSpec, radios: tuple[RadioSpec, ...], links: tuple[FixedLink, ...]
+        self,
+        constellation: ConstellationSpec,
+        radios: tuple[RadioSpec, ...],
+        links: tuple[FixedLink, ...],
+        models: ModelSet | None = None,
     ) -> None:
+        models = models or ModelSet()
         tables: list[ModCodTable] = []
         self._radio_index = {radio.name: k for k, radio in enumerate(radios)}
         self._links_from = self.first_radio + 2 * len(radios)
         self._links = links
-        entries: list[dict[str, float]] = [_isl_entry(constellation)]
+        entries: list[dict[str, float]] = [
+            _isl_entry(constellation)
+            | {"model": _model(models, constellation.isl_model, "constellation.isl_model")}
+        ]
         names: list[str] = []
         for number, radio in enumerate(radios):
             check_radio(radio)
@@ -54,8 +63,12 @@ class Profiles:
                     raise WorldError(f"radio {radio.name!r}: {error}") from None
             table = names.index(radio.modcods)
             entry = _radio_entry(radio, number, table, tables[table].frame_bits)
-            entries.extend((entry, entry))
-        entries.extend(_fixed_entry(link) for link in links)
+            for key in ("up_model", "down_model"):
+                model = _model(models, getattr(radio, key), f"radio {radio.name!r}: {key}")
+                entries.append(entry | {"model": model})
+        for link in links:
+            model = _model(models, link.model, f"link {link.a} - {link.b}: model")
+            entries.append(_fixed_entry(link) | {"model": model})
         self.columns: dict[str, NDArray[Any]] = {
             name: np.array([entry.get(name, np.nan) for entry in entries]) for name in self._FLOATS
         }
@@ -80,6 +93,12 @@ class Profiles:
             up = self.of_radio(link.radio)
             return up, up + 1
         return self._links_from + index, self._links_from + index
+
+
+def _model(models: ModelSet, name: str, what: str) -> int:
+    if name and name not in models.names:
+        raise WorldError(f"{what} is {name!r}, allowed: {', '.join(models.names)}")
+    return models.index(name or PLAIN)
 
 
 def _isl_entry(constellation: ConstellationSpec) -> dict[str, float]:

@@ -123,6 +123,7 @@ class Rows:
         self.rate_bps, self.fixed_ns = columns["rate_bps"][profile], columns["fixed_ns"][profile]
         self.jitter_ns, self.loss = columns["jitter_ns"][profile], columns["loss"][profile]
         self.frame_bits = columns["frame_bits"][profile]
+        self.model = columns["model"][profile]
         self.queue_packets, self.queue_bytes = (
             columns["queue_packets"][profile],
             columns["queue_bytes"][profile],

@@ -66,6 +66,8 @@ class LinkTable:
     frame_bits: NDArray[np.int32]
     queue_packets: NDArray[np.int32]
     queue_bytes: NDArray[np.int64]
+    #: index of the model by which the link treats packets (emulator.links.model)
+    model: NDArray[np.int32]
     #: not a number where no radio is modelled; so too the next three
     snr_db: Floats
     #: beyond free space

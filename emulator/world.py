@@ -18,6 +18,7 @@ from emulator.disturbance import interference
 from emulator.errors import WorldError
 from emulator.geometry import geodetic_from_ecef
 from emulator.hidden import HiddenColumns
+from emulator.links.model import ModelSet
 from emulator.nominal import nominal_of
 from emulator.orbits.ephemeris import Ephemeris
 from emulator.orbits.frames import RunClock
@@ -75,7 +76,9 @@ class World:
         check_size(len(self.places), len(self.hosts))
         self._aliases = np.flatnonzero(self.hosts != np.arange(len(self.hosts)))
 
-        self._profiles = Profiles(spec.constellation, spec.radios, spec.links)
+        #: how links treat packets; `LinkTable.model` counts in these
+        self.models = ModelSet(spec.models)
+        self._profiles = Profiles(spec.constellation, spec.radios, spec.links, self.models)
         self._ephemeris = Ephemeris([record for _, record in found.elements], self.clock)
         self._motion = Motion(list(spec.places))
         self._isl = Isl(spec.constellation, found.elements, self._ephemeris, self.clock.julian(0.0))
@@ -232,8 +235,9 @@ class World:
             next_hop[self._aliases] = next_hop[self.hosts[self._aliases]]
         return LinkTable(
             t_s, rows.src, rows.dst, rows.kind, hidden.up, made.rate_bps, made.delay_ns, rows.jitter_ns,
-            hidden.loss, made.frame_error, rows.frame_bits, rows.queue_packets, rows.queue_bytes, made.snr_db,
-            made.attenuation_db, range_m, made.elevation_deg, made.modcod, next_hop, dict(serving),
+            hidden.loss, made.frame_error, rows.frame_bits, rows.queue_packets, rows.queue_bytes, rows.model,
+            made.snr_db, made.attenuation_db, range_m, made.elevation_deg, made.modcod, next_hop,
+            dict(serving),
         )  # fmt: skip
 
     def _one_position(self, t_s: float, index: int) -> NDArray[np.float64]:

@@ -1,6 +1,7 @@
 """Which port each node has: numbered in the order of the scenario, the same in every process.
 
 Ports behind those of the scenario's nodes are for guests: programs that join with a place of their choice.
+Behind all of these stand, in the same order, the ports of the nodes' IP interfaces.
 """
 
 from __future__ import annotations
@@ -21,6 +22,11 @@ class Ports:
         self.guests = GUESTS if scenario.network.guests else 0
 
     @property
+    def ip_from(self) -> int:
+        """The port of a node's IP interface is the node's own and this."""
+        return self.first_guest + self.guests
+
+    @property
     def capacity(self) -> int:
         """Ports there can be, the channel's included."""
-        return self.first_guest + self.guests
+        return 2 * self.ip_from

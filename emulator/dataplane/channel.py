@@ -258,6 +258,8 @@ class Channel:
             "ingress": int(self.net.totals[ENTERED]),
             "ingress_bytes": int(self.net.totals[ENTERED_BYTES]),
             "copied": int(self.net.totals[COPIED]),
+            # of those that entered: IP packets of interfaces, and what places answered them
+            "ip_packets": int(self.net.port_packets[0] + self.net.port_packets[int(self._plane.ip.words[ip_plane.FIRST_PORT]) :].sum()),
             "delivered": int(fates[DELIVERED]),
             "delivered_bytes": int(self.net.totals[DELIVERED_BYTES]),
             "in_flight": int(self.net.state[IN_USE]),

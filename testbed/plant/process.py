@@ -8,23 +8,13 @@ from __future__ import annotations
 
 import datetime
 import gc
+import sys
 import time
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
-from emulator.accounting import (
-    BOOK_COPIED,
-    BOOK_FATES,
-    BOOK_IN,
-    BOOK_IN_BYTES,
-    BOOK_OUT,
-    BOOK_OUT_BYTES,
-    BOOK_REROUTED,
-    DROPS,
-    FATE_NAMES,
-)
 from emulator.dataplane.channel import Channel
 from emulator.epochs import LinkUpdates
 from emulator.hoplog import drain_log
@@ -34,6 +24,8 @@ from nodes import wire
 from testbed.member import Member
 from testbed.plant.deviations import Truth
 from testbed.plant.epochs import Epochs
+from testbed.plant.internet import Internet
+from testbed.plant.ledger import ledger
 from testbed.plant.observe import LinkObserver
 from testbed.plant.ticks import Ticks
 from testbed.ports import Ports
@@ -59,11 +51,14 @@ class Plant:
         )
         self._tell_of_satellites()
         ports = Ports(scenario)
+        self._ip_from = ports.ip_from
         self._net = make_network(
             len(self._world.places),
             len(self._world.hosts),
             ports.capacity,
             links=link_capacity(self._world.most_rows()),
+            slots=SLOTS,
+            models=self._world.models,
         )
         self._channel = Channel(
             self._net,
@@ -71,11 +66,18 @@ class Plant:
             scenario.network.latency,
             realtime=scenario.network.realtime == "auto",
             core=core,
+            ip_ports_from=ports.ip_from if scenario.network.ip else None,
+            compensate=scenario.network.compensate,
         )
         self._hosts = {place: host for host, place in enumerate(scenario.places)}
         for node, port in ports.of.items():
             self.add_port(port, scenario.nodes[node].place)
         updates = LinkUpdates(self._net, self._world.places, scenario.run.seed)
+        self._internet = None
+        if scenario.network.ip and sys.platform == "linux":
+            self._internet = Internet(
+                self._channel, ports, self._world.places, scenario.network.ip_mtu, folder.path
+            )
         self._epochs = Epochs(self._world, self._truth, updates, scenario.run.epoch_s, folder.link_table_path)
         self._observer = LinkObserver(
             self._net, self._world.places, scenario.run.seed, scenario.plant.snr_report_sigma_db
@@ -88,7 +90,8 @@ class Plant:
     def add_port(self, port: int, place: str) -> None:
         """Let a port stand at a place of the scenario; KeyError when there is none of that name."""
         host = self._hosts[place]
-        self._channel.add_port(port, int(self._world.hosts[host]), host)
+        for one in (port, self._ip_from + port):
+            self._channel.add_port(one, int(self._world.hosts[host]), host)
 
     def _tell_of_satellites(self) -> None:
         """An event for what the elements are like: satellites left out, and how old the sets are."""
@@ -110,6 +113,7 @@ class Plant:
         # What set-up leaves stays for the run: looking through it for garbage would hold up epochs.
         gc.freeze()
         self._channel.start()
+        self._open_to_programs()
         self._member.send(wire.Ready(endpoint=self._channel.endpoint))
         while self._member.started is None:
             for message in self._member.receive(1.0):
@@ -142,6 +146,16 @@ class Plant:
             if time.monotonic() >= next_save:
                 next_save += 1.0
                 self._save(final=False)
+
+    def _open_to_programs(self) -> None:
+        """Let programs come behind the nodes' IP interfaces; a run that cannot have that goes on without."""
+        if self._internet is None:
+            return
+        try:
+            self._internet.start()
+        except OSError as error:
+            self._internet = None
+            self._member.event("ip", f"no program can be run behind a node: {error}")
 
     def _drain(self) -> None:
         hops = drain_log(self._net)
@@ -199,6 +213,8 @@ class Plant:
 
     def _end(self, window: int) -> None:
         self._epochs.stop()
+        if self._internet is not None:
+            self._internet.stop()
         self._channel.stop()
         self._epochs.close()
         self._drain()
@@ -208,49 +224,27 @@ class Plant:
             self._member.event("disk", sentence)
         self._save(final=True)
 
-    def _links(self) -> dict[str, dict[str, Any]]:
+    def _per_link(self) -> dict[str, dict[str, Any]]:
+        """Lateness and delay error of the packets that each link brought to their port, us."""
         places = self._world.places
-        ledger: dict[str, dict[str, Any]] = {}
-
-        def book(a: int, b: int, books: Any, in_flight: int) -> None:
-            entry = ledger.setdefault(
-                f"{places[a]}>{places[b]}",
-                {name: 0 for name, _ in _LEDGER} | {"in_flight": 0, "drops": {}, "classes": {}},
-            )
-            for name, column in _LEDGER:
-                entry[name] += int(books[:, column].sum())
-            entry["in_flight"] += in_flight
-            for fate in DROPS:
-                if count := int(books[:, BOOK_FATES + fate].sum()):
-                    name = FATE_NAMES[fate]
-                    entry["drops"][name] = entry["drops"].get(name, 0) + count
-            for line in np.flatnonzero(books[:, BOOK_IN] + books[:, BOOK_COPIED]).tolist():
-                mine = entry["classes"].setdefault(
-                    str(line), {"packets_in": 0, "packets_out": 0, "dropped": 0}
-                )
-                mine["packets_in"] += int(books[line, BOOK_IN])
-                mine["packets_out"] += int(books[line, BOOK_OUT])
-                mine["dropped"] += int(books[line, BOOK_FATES:].sum())
-
-        updates = self._epochs.updates
-        for old in list(updates.retired):
-            book(old.from_place, old.to_place, old.books, 0)
-        for (a, b), row in list(updates.rows.items()):
-            state = self._net.links[row]
-            if (int(state["from_place"]), int(state["to_place"])) != (a, b):
-                continue  # the table that gives the row to this link has not taken effect
-            if self._net.books[row, :, BOOK_IN].any():
-                book(a, b, self._net.books[row], int(state["packets"] + state["flying"]))
-        return ledger
+        named = {}
+        for (a, b), measured in self._channel.per_link().items():
+            name = f"{places[a]}>{places[b]}" if a >= 0 else "others"
+            named[name] = {key: {part: figures[part] for part in _PARTS} for key, figures in measured.items()}
+        return named
 
     def _save(self, *, final: bool) -> None:
         summary = {
             "final": final,
             "counters": self._channel.counters(),
-            "links": self._links(),
+            "links": ledger(self._net, self._world.places, self._epochs.updates),
             "lateness_us": self._channel.lateness_us(),
             "delay_error_us": self._channel.delay_error_us(),
             "timer_us": self._channel.timer_us(),
+            "substrate_us": self._channel.substrate_us(),
+            "hand_over_us": self._channel.hand_over_us(),
+            "cpu_share": self._channel.cpu_share(),
+            "per_link": self._per_link(),
             "epochs": self._epochs.summary(),
             "scheduling": self._channel.scheduling,
             "memory_locked": self._channel.memory_locked,
@@ -267,14 +261,9 @@ class Plant:
 
 #: rows of the smallest network
 LEAST_ROWS: Final = 4096
-_LEDGER: Final = (
-    ("packets_in", BOOK_IN),
-    ("bytes_in", BOOK_IN_BYTES),
-    ("packets_out", BOOK_OUT),
-    ("bytes_out", BOOK_OUT_BYTES),
-    ("copied", BOOK_COPIED),
-    ("rerouted", BOOK_REROUTED),
-)
+#: packets that the channel holds at a time
+SLOTS: Final = 32_768
+_PARTS: Final = ("count", "mean", "p50", "p99", "max")
 
 
 def link_capacity(rows: int) -> int:

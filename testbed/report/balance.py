@@ -29,7 +29,7 @@ def conservation(info: dict[str, Any]) -> dict[str, Any]:
         }
     total = _total(counters)
     links = {name: _link(row) for name, row in (channel.get("links") or {}).items()}
-    nodes = _nodes(info, total["ingress"])
+    nodes = _nodes(info, total["ingress"] - total["ip_packets"])
     wrong_links = [name for name, row in links.items() if row["difference"] != 0]
     faults = []
     if channel.get("final") is False:
@@ -54,6 +54,7 @@ def _total(counters: dict[str, Any]) -> dict[str, Any]:
     return {
         "ingress": ingress,
         "copied": copied,
+        "ip_packets": int(counters.get("ip_packets", 0)),
         "delivered": delivered,
         "dropped": dropped,
         "in_flight": in_flight,
@@ -76,7 +77,7 @@ def _link(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _nodes(info: dict[str, Any], ingress: int | None) -> dict[str, Any]:
-    """Packets the nodes counted as sent, against those that entered the channel.
+    """Packets the nodes counted as sent, against those that entered the channel and are not IP's.
 
     Nodes that did not finish, or were started again after such an end, take their last count with them:
     what they sent is then a remainder, which must not be less than their last heartbeat said.

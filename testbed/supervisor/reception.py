@@ -23,7 +23,7 @@ class Reception:
         self._stage = stage
         self._data_endpoint = ""
         self._waiting: list[tuple[bytes, wire.Register]] = []
-        self._guest_ports = list(range(stage.ports.first_guest, stage.ports.capacity))
+        self._guest_ports = list(range(stage.ports.first_guest, stage.ports.ip_from))
         self._joining: dict[int, tuple[bytes, wire.Register, int]] = {}
 
     def open(self, data_endpoint: str) -> None:
