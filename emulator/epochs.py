@@ -67,6 +67,9 @@ class LinkUpdates:
         self._next_row = 0
         self._last_ends: np.ndarray[Any, Any] | None = None
         self._last_rows: np.ndarray[Any, Any] = np.zeros(0, np.int32)
+        self._last_live: np.ndarray[Any, Any] = np.zeros(0, LINK_UPDATE)
+        #: what was posted last of each row, up to the last change of links
+        self._stated: np.ndarray[Any, Any] = np.zeros(len(net.links), LINK_UPDATE)
         self._last_keys: np.ndarray[Any, Any] = np.zeros(0, np.uint64)
         self._keys: dict[tuple[int, int], int] = {}
         self._contended = np.isin(net.models["access_kind"], (access.SLOTTED_ALOHA, access.PURE_ALOHA))
@@ -155,13 +158,15 @@ class LinkUpdates:
             gone: list[int] = []
         else:
             rows = np.empty(len(ends), np.int32)
+            self._stated[self._last_live["row"]] = self._last_live
+            # A link that is back has its own row before another can be given it.
+            for link in map(tuple, ends.tolist()):
+                self._gone.pop(self._rows.get(link, -1), None)
             for index, link in enumerate(map(tuple, ends.tolist())):
                 rows[index], reset = self._row_of(link, time_ns)
                 resets[index] = reset
             now = set(rows.tolist())
             gone = [row for row in self._rows.values() if row not in now and row not in self._gone]
-            for row in now:
-                self._gone.pop(row, None)
             by_row = {row: link for link, row in self._rows.items()}
             for row in gone:
                 self._gone[row] = (time_ns, by_row[row])
@@ -177,11 +182,12 @@ class LinkUpdates:
         for ours, theirs in _COLUMNS:
             live[ours] = getattr(table, theirs)
         live["medium"] = self._media(live)
+        self._last_live = live
         for index, row in enumerate(gone):
             lost = update[len(rows) + index]
-            state = self._net.links[row]
             for name in _STAYS:
-                lost[name] = state[name]
+                # As posted: the network may not have come to that table yet.
+                lost[name] = self._stated[row][name]
             lost["row"] = row
             lost["gone"] = 1
         hops = table.next_hop

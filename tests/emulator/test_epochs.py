@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -83,6 +84,39 @@ def test_a_recorded_run_replays_to_the_same_fates_and_times(tmp_path: Path) -> N
     again = simulate(chain(), batch, read_tables(path), 2 * S)
     assert first.fates[DELIVERED] > 0
     assert first.hops.tobytes() == again.hops.tobytes()
+
+
+def only(places: int, *kept: int) -> SimpleNamespace:
+    """The table of a chain with some of its links only, and no way."""
+    one = table(places)
+    for name in vars(one):
+        if name != "next_hop":
+            setattr(one, name, getattr(one, name)[list(kept)])
+    one.next_hop = np.full((places, 2), -1, np.int32)
+    return one
+
+
+def test_a_link_that_is_back_has_its_row_before_a_new_one_can_take_it() -> None:
+    # Rows 0 and 1 hold the links 0>1 and 1>2; both rest for long, then 0>1 is back together with a new one.
+    updates = LinkUpdates(chain(4, links=3))
+    updates.post(0, only(4, 0, 1))
+    updates.post(1 * S, only(4, 2))
+    posted = updates.post(20 * S, only(4, 0, 3))
+    live = posted.rows[posted.rows["gone"] == 0]
+    assert live["row"].tolist() == [0, 1]
+
+
+def test_a_link_is_gone_from_where_it_was_although_the_network_has_not_seen_it_yet() -> None:
+    net = chain(3)
+    updates = LinkUpdates(net, ["a", "b", "c"], 1)
+    updates.post(0, table(3))
+    posted = updates.post(5 * MS, only(3, 1, 3))
+    gone = posted.rows[posted.rows["gone"] == 1]
+    assert gone[["from_place", "to_place"]].tolist() == [(0, 1), (1, 0)]
+    # What is in the air of it arrives where it led.
+    run = simulate(net, arrivals([1 * MS]), [], 1 * S)
+    assert run.hops["to_place"].tolist() == [1, -1]
+    assert run.hops["from_place"].tolist() == [0, 1]
 
 
 def test_a_torn_record_gives_what_is_whole(tmp_path: Path) -> None:
