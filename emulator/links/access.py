@@ -169,7 +169,7 @@ def _next_ns(model: Any, time_ns: int) -> int:
 @inline_packet_kernel
 def _frame_ns(model: Any, link: Any, now_ns: int, backlogged: bool) -> int:
     """When a granted frame has room: `ready_ns` is the frame that `grant_bytes` count in."""
-    if link.ready_ns > now_ns or (backlogged and link.ready_ns == now_ns):
+    if link.ready_ns > now_ns:
         # The grant asked for before; asking again would put it off.
         return link.ready_ns
     start_ns = now_ns
@@ -245,11 +245,7 @@ def on_air(link: Any, row: int, links: Any, medium: Any, now_ns: int, end_ns: in
         other = -1
         if taken[_UNTIL] > now_ns:
             other = taken[_ROW]
-            if (
-                other == row
-                or not _is_on_air(links, other, link.medium, now_ns)
-                or links[other].tx_event_ns != taken[_UNTIL]
-            ):
+            if other == row or not _is_on_air(links, other, link.medium, now_ns):
                 other = _last_on_air(links, row, link.medium, now_ns)
         if other >= 0:
             link.collided = 1

@@ -84,7 +84,7 @@ def test_a_grant_is_asked_for_once() -> None:
     models, rows = model(access=FRAME), links()
     start_ns = ask(models, rows, 0, False)
     assert start_ns == 13 * MS
-    assert ask(models, rows, 9 * MS, False) == start_ns
+    assert ask(models, rows, 12 * MS, False) == start_ns
     assert ask(models, rows, start_ns, True) == start_ns
 
 
@@ -222,10 +222,43 @@ def test_a_stalled_transmitter_is_not_on_the_air_and_meets_others_when_it_goes_o
     models, rows, media = model(access=ALOHA), links(2, medium=0), free_media()
     begin(models, rows, 0, media, 100, 0, 10)
     change(rows, 0, media, 5, NEVER)
-    begin(models, rows, 1, media, 100, 100, 200)
+    begin(models, rows, 1, media, 100, 7, 200)
     assert rows["collided"].tolist() == [0, 0]
     change(rows, 0, media, 150, 160)
     assert rows["collided"].tolist() == [1, 1]
+
+
+def test_of_several_on_the_air_the_one_that_ends_last_is_remembered() -> None:
+    models, rows, media = model(access=ALOHA), links(5, medium=0), free_media()
+    for row, end_ns in enumerate((100, 70, 50)):
+        begin(models, rows, row, media, 100, row, end_ns)
+    give_up(rows, 0)
+    begin(models, rows, 3, media, 100, 40, 45)
+    begin(models, rows, 4, media, 100, 60, 65)
+    assert rows["collided"].tolist() == [0, 1, 1, 1, 1]
+
+
+def test_who_ends_in_the_moment_another_begins_is_not_met() -> None:
+    models, rows, media = model(access=ALOHA), links(3, medium=0), free_media()
+    begin(models, rows, 0, media, 100, 0, 100)
+    begin(models, rows, 1, media, 100, 1, 50)
+    give_up(rows, 0)
+    begin(models, rows, 2, media, 100, 50, 60)
+    assert rows["collided"].tolist() == [0, 1, 0]
+
+
+def test_a_link_that_has_moved_to_another_medium_has_left_the_first() -> None:
+    models, rows, media = model(access=ALOHA), links(2, medium=0), free_media(2)
+    begin(models, rows, 0, media, 100, 0, 100)
+    rows[0]["medium"] = 1
+    begin(models, rows, 1, media, 100, 5, 15)
+    assert rows["collided"].tolist() == [0, 0]
+
+
+def test_a_packet_does_not_inherit_the_collision_of_the_one_before() -> None:
+    models, rows, media = model(access=ALOHA), links(medium=0, collided=1), free_media()
+    begin(models, rows, 0, media, 100, 0, 10)
+    assert finish(models, rows, 0, packets(), 10) == 0
 
 
 def test_a_lost_link_does_not_leave_its_medium_taken() -> None:
@@ -320,6 +353,12 @@ def test_unslotted_back_off_is_uniform_over_a_window_that_doubles_ten_times_at_m
     assert found.min() >= 0.0
     assert found.max() < window_ms
     assert abs(found.mean() - window_ms / 2) < Z99 * window_ms / math.sqrt(12 * len(found))
+
+
+def test_each_back_off_is_a_draw_of_its_own() -> None:
+    settings = PureAloha(4.0, attempts=50)
+    once, twice = (np.array(back_offs(settings, collisions)) for collisions in (1, 2))
+    assert abs(np.corrcoef(once, twice)[0, 1]) < Z99 / math.sqrt(len(once))
 
 
 def test_a_packet_is_sent_so_many_times_in_all() -> None:
