@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pyroute2 import IPRoute
 
 from testbed.errors import EnvironmentProblem
 from testbed.ip.execute import execute
@@ -21,6 +22,7 @@ from tests.ip.conftest import GIVE_UP_S, ROOT, Exec, finish
 from tests.ip.fake_plant import MTU, FakePlant
 
 NOBODY = 65534
+_RTNLGRP_NSID = 28  # linux/rtnetlink.h
 #: a device queue that holds what a TCP window may hold
 QUEUE_PACKETS = 5000
 
@@ -241,6 +243,20 @@ def _namespaces() -> set[str]:
         except OSError:
             continue
     return found
+
+
+def test_the_namespace_is_gone_when_neither_process_nor_plant_holds_it(plant: FakePlant, start: Exec) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root is told when a namespace ends")
+    process = _ready(start("a", "sh", "-c", "echo ready; exec sleep 1000"))
+    with IPRoute() as route:
+        # An id lets the kernel tell of the namespace's end (RTM_DELNSID) without keeping it.
+        route.bind(groups=1 << (_RTNLGRP_NSID - 1))
+        route.set_netnsid(pid=process.pid)
+        process.kill()
+        told = (message["event"] for batch in iter(route.get, None) for message in batch)
+        assert "RTM_DELNSID" in told
+    assert plant.happened("detach a")
 
 
 def test_a_run_that_ends_takes_the_interface_and_ends_the_program(run: Path, start: Exec) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pty
+import select
 import shutil
 import signal
 import subprocess
@@ -80,11 +82,8 @@ def test_a_signal_reaches_the_program(number: signal.Signals) -> None:
 
 def test_a_program_has_the_signals_of_an_ordinary_one() -> None:
     script = "grep -E '^Sig(Blk|Ign)' /proc/self/status"
-    assert finish(_start("sh", "-c", script))[1] == finish_of_plain(script)
-
-
-def finish_of_plain(script: str) -> str:
-    return subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True).stdout
+    plain = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True)
+    assert finish(_start("sh", "-c", script))[1] == plain.stdout
 
 
 def test_a_connection_that_ends_ends_the_program() -> None:
@@ -125,8 +124,22 @@ def terminal() -> Iterator[tuple[int, subprocess.Popen[str]]]:
 def _read_until(master: int, end: str) -> str:
     text = ""
     while end not in text:
+        assert select.select([master], [], [], GIVE_UP_S)[0], text
         text += os.read(master, 1024).decode()
     return text
+
+
+def _kill_session(session: int) -> None:
+    """Kill all processes of a session, the leader last so that its number stays taken."""
+    members = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            fields = (process / "stat").read_text().rpartition(")")[2].split()
+            if int(fields[3]) == session:  # proc_pid_stat(5)
+                members.append(int(process.name))
+    for pid in sorted(members, key=lambda each: each == session):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def test_what_the_terminal_sends_reaches_the_program_once(
@@ -134,8 +147,12 @@ def test_what_the_terminal_sends_reaches_the_program_once(
 ) -> None:
     master, process = terminal
     _read_until(master, "ready")
+    # The companion hears of it only when the program has: two at once would be one.
+    process.send_signal(signal.SIGSTOP)
+    os.waitpid(process.pid, os.WUNTRACED)
     os.write(master, b"\x03")
     shown = _read_until(master, "INT")
+    process.send_signal(signal.SIGCONT)
     process.send_signal(signal.SIGTERM)  # passed on after anything that was passed on before
     shown += _read_until(master, "TERM")
     assert shown.count("INT") == 1
@@ -172,15 +189,17 @@ def test_a_shell_gets_its_terminal_back_when_the_program_is_stopped() -> None:
         program = f'{sys.executable} -c "$RUNNER" {sys.executable} -c "$COUNTER"'
         os.write(master, f"{program}\n".encode())
         _read_until(master, "\r\nready\r\n")
+        foreground = os.tcgetpgrp(master)
         os.write(master, b"\x1a")
         _read_until(master, "Stopped")
         os.write(master, b"echo still $((1+1))\n")
         _read_until(master, "still 2")
         os.write(master, b"fg\n")
-        _read_until(master, "RUNNER")
+        while os.tcgetpgrp(master) != foreground:  # until then the shell itself would be interrupted
+            os.sched_yield()
         os.write(master, b"\x03")
         _read_until(master, "INT")
     finally:
-        shell.kill()
+        _kill_session(shell.pid)
         shell.wait(GIVE_UP_S)
-        os.close(master)  # hangs the terminal up, and with it whatever is left
+        os.close(master)
