@@ -39,8 +39,6 @@ from emulator.layout import (
 _SPIN_NS: Final = {"spin": 1 << 62, "balanced": 80_000, "economical": 0}
 #: the same without priority, where timers wake a thread later
 _SPIN_UNPRIVILEGED_NS: Final = 300_000
-#: how often the machine's own timers are looked at
-_PROBE_NS: Final = 10_000_000
 LATENCY_MODES: Final = tuple(_SPIN_NS)
 #: messages a peer may be behind before packets for it are dropped under their own name
 PEER_QUEUE: Final = 10_000
@@ -71,7 +69,8 @@ class Channel:
     something is due) or "economical" (it sleeps whenever it can). `realtime`: take what priority and memory
     the system permits. `core`: one that the loop has to itself. `ip_ports_from`: ports from this number on
     are IP interfaces. `compensate`: what a packet has been late on its way here, and is usually late on its
-    way out, is taken off its delay (at most 1 ms; packets stamped with this host's clock).
+    way out, is taken off its delay (at most 1 ms; packets stamped with this host's clock). `probe_ns`: how
+    often the machine's own timers are looked at.
     """
 
     def __init__(
@@ -85,6 +84,7 @@ class Channel:
         context: zmq.Context[Any] | None = None,
         ip_ports_from: int | None = None,
         compensate: bool = False,
+        probe_ns: int = 10_000_000,
     ) -> None:
         wanted = [endpoint] if isinstance(endpoint, str) else list(endpoint)
         for one in wanted:
@@ -120,6 +120,7 @@ class Channel:
         #: whether the process's memory stays resident
         self.memory_locked = False
         self._core = core
+        self._probe_ns = probe_ns
         self._realtime = realtime
         if realtime:
             self._prefer_realtime()
@@ -175,7 +176,7 @@ class Channel:
             host.prefer_thread(self._priority, self._core)
             scratch = np.zeros(8, np.int64)
             poll = np.array([POLL_READABLE | never_ready], np.int64)
-            loop.probe_timer(self._plane.control, self._timer, scratch, poll, _PROBE_NS)
+            loop.probe_timer(self._plane.control, self._timer, scratch, poll, self._probe_ns)
             os.close(never_ready)
             os.close(self._never_written)
 
@@ -258,8 +259,6 @@ class Channel:
             "ingress": int(self.net.totals[ENTERED]),
             "ingress_bytes": int(self.net.totals[ENTERED_BYTES]),
             "copied": int(self.net.totals[COPIED]),
-            # of those that entered: IP packets of interfaces, and what places answered them
-            "ip_packets": int(self.net.port_packets[0] + self.net.port_packets[int(self._plane.ip.words[ip_plane.FIRST_PORT]) :].sum()),
             "delivered": int(fates[DELIVERED]),
             "delivered_bytes": int(self.net.totals[DELIVERED_BYTES]),
             "in_flight": int(self.net.state[IN_USE]),

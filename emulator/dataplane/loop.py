@@ -120,7 +120,10 @@ def _note_table(net: Any, plane: Plane, table: int, began_ns: int) -> None:
     now_ns = clock_ns(plane.scratch)
     record(plane.measures.taking, now_ns - began_ns)
     for number in range(table, net.mailbox[TAKEN]):
-        record(plane.measures.in_force, now_ns - net.mail_time[number % MAILBOX_SLOTS])
+        due_ns = net.mail_time[number % MAILBOX_SLOTS]
+        # The first may be due since ever.
+        if due_ns >= plane.control[RUN_SINCE]:
+            record(plane.measures.in_force, now_ns - due_ns)
 
 
 @packet_kernel
