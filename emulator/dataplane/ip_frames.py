@@ -27,26 +27,26 @@ _ROOM: Final = (SMALL_OCTETS, MIDDLE_OCTETS, LARGE_OCTETS)
 #: before every virtio header, so that the IP header behind it is aligned
 _PAD: Final = 16 - VIRTIO_BYTES
 
+#: numbers are words of 64 bits, so that kernels that take them are compiled for one type only
 FRAME: Final = np.dtype(
     [
         ("at", "<i8"),  # where its IP packet begins in the octets of the pool
-        ("length", "<i4"),  # of the IP packet
+        ("length", "<i8"),  # of the IP packet
         ("users", "<i4"),  # packets that point into it, and the one who is filling it
         ("next", "<i4"),  # free frame of its size
         ("size", "<i4"),
+        ("to_place", "<i4"),  # not zero: it is for the place itself, not for a node there
         # how it divides (emulator.inet.segments.Segments)
-        ("packets", "<i4"),
-        ("header_bytes", "<i4"),
-        ("payload_bytes", "<i4"),
-        ("last_payload_bytes", "<i4"),
+        ("packets", "<i8"),
+        ("header_bytes", "<i8"),
+        ("payload_bytes", "<i8"),
+        ("last_payload_bytes", "<i8"),
         # how it enters the network
+        ("port", "<i8"),
+        ("target", "<i8"),
+        ("hop_limit", "<i8"),
+        ("traffic_class", "<i8"),
         ("place", "<i4"),
-        ("port", "<i4"),
-        ("target", "<i4"),
-        ("hop_limit", "u1"),
-        ("traffic_class", "u1"),
-        ("to_place", "u1"),  # it is for the place itself, not for a node there
-        ("_pad", "u1"),
     ],
     align=True,
 )

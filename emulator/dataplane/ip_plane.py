@@ -72,9 +72,9 @@ class IpPlane(NamedTuple):
     octets: Any  # uint8: of all frames (emulator.dataplane.ip_frames)
     frames: Any  # FRAME [frames]
     free: Any  # int64 [SIZES]: first free frame of each size
-    slot_frame: Any  # int32 [slots]: frame of the packet in each slot of the network, -1: none
-    slot_segment: Any  # int32 [slots]: which packet of the frame
-    owed: Any  # int32 [_OWED]: frames that places have still to send
+    slot_frame: Any  # int64 [slots]: frame of the packet in each slot of the network, -1: none
+    slot_segment: Any  # int64 [slots]: which packet of the frame
+    owed: Any  # int64 [_OWED]: frames that places have still to send
     bucket: Any  # emulator.inet.rate_limit: of all errors together
     out: Any  # uint8: where headers, and damaged packets, are written
     parts: Any  # int64 [4]: struct iovec [2]
@@ -126,9 +126,9 @@ def make_ip_plane(
         octets=octets,
         frames=frames,
         free=free,
-        slot_frame=np.full(slots, -1, np.int32),
-        slot_segment=np.zeros(slots, np.int32),
-        owed=np.zeros(_OWED, np.int32),
+        slot_frame=np.full(slots, -1, np.int64),
+        slot_segment=np.zeros(slots, np.int64),
+        owed=np.zeros(_OWED, np.int64),
         bucket=make_bucket(),
         out=np.zeros(HEADER_ROOM + LARGE_OCTETS, np.uint8),
         parts=np.zeros(4, np.int64),

@@ -52,17 +52,17 @@ from emulator.dataplane.ip_plane import (
     make_ip_plane,
     take_requests,
 )
-from emulator.dataplane.ip_reports import answer, report
+from emulator.dataplane.ip_reports import error_of, speak
 from emulator.dataplane.libzmq import clock_ns
 from emulator.hoplog import write_log
 from emulator.inet import addresses
-from emulator.inet.headers import SOUND, parse
+from emulator.inet.headers import IPV6_BYTES, SOUND, parse
 from emulator.inet.octets import copy as copy_octets
 from emulator.inet.octets import octet
 from emulator.inet.segments import split, write_header, write_packet_header, write_segment
 from emulator.inet.virtio import GSO_NONE, VIRTIO_BYTES
 from emulator.inet.virtio import put as put_virtio
-from emulator.jit import inline_packet_kernel, packet_kernel
+from emulator.jit import inline_packet_kernel
 from emulator.layout import DELIVERED_BYTES, ENTERED, ENTERED_BYTES, HEADER_WORDS, READY
 from emulator.links.faults import damage
 from emulator.links.random import mix
@@ -96,51 +96,42 @@ _NOTHING: Final = -1
 _DROPPED: Final = -2
 
 
-@packet_kernel
-def _count_drop(net: Any, packets: int, octets: int, fate: int) -> None:
-    """Packets that came from an interface and never were in the network."""
-    net.totals[ENTERED] += packets
-    net.totals[ENTERED_BYTES] += octets
-    net.entered[0] += packets
-    net.fates[0, fate] += packets
-
-
-@packet_kernel
-def _port_at(net: Any, ip: Any, place: int, own: int) -> int:
-    """A port with an interface at a place, `own` first; -1: there is none."""
+@inline_packet_kernel
+def _port_at(port_place: Any, first: int, place: int, own: int) -> int:
+    """A port from `first` on that is at a place, `own` rather than another; -1: there is none."""
     found = -1
-    if net.port_place[own] == place:
+    if port_place[own] == place:
         found = own
     else:
-        for port in range(ip.words[FIRST_PORT], net.port_place.shape[0]):
-            if net.port_place[port] == place:
+        for port in range(first, port_place.shape[0]):
+            if port_place[port] == place:
                 found = port
                 break
     return found
 
 
 @inline_packet_kernel
-def _address_frame(net: Any, ip: Any, frame: int, port: int) -> bool:
+def _address_frame(port_place: Any, ip: Any, frame: int, port: int) -> bool:
     """Note where a frame goes; false: it says that it comes from somewhere else."""
     made = ip.frames[frame]
     first = ip.words[FIRST_PORT]
     to, number = addresses.destination(ip.octets, made.at)
     made.port = port
-    made.place = net.port_place[port]
+    made.place = port_place[port]
     made.to_place = 0
     made.target = -1
     if to == addresses.HOST:
-        if first + number < net.port_place.shape[0]:
+        if first + number < port_place.shape[0]:
             made.target = first + number
     elif to == addresses.PLACE:
-        made.target = _port_at(net, ip, number, port)
+        made.target = _port_at(port_place, first, number, port)
         made.to_place = 1
     kind, sender = addresses.source(ip.octets, made.at)
     return (kind == addresses.HOST and first + sender == port) or to == addresses.MULTICAST
 
 
 @inline_packet_kernel
-def _read_frame(net: Any, ip: Any, interface: int) -> int:
+def _read_frame(port_place: Any, totals: Any, entered: Any, fates: Any, ip: Any, interface: int) -> int:
     """The next frame of an interface, _NOTHING when there is none, _DROPPED when it is none."""
     spare = ip.words[SPARE]
     at = ip.frames[spare].at
@@ -156,14 +147,14 @@ def _read_frame(net: Any, ip: Any, interface: int) -> int:
         length = count - VIRTIO_BYTES
         packet = parse(ip.octets, at, at + length)
         pieces = split(ip.octets, at, packet)
-        frame = _DROPPED
-        if pieces.fault != SOUND:
-            _count_drop(net, 1, max(0, length), MALFORMED)
-        else:
+        packets = 1
+        fate = MALFORMED
+        if pieces.fault == SOUND:
+            packets = pieces.packets
             # the other frame goes to the packet when it fits, and is the next to be read into when not
             other = take_frame(ip, count)
             if other < 0:
-                _count_drop(net, pieces.packets, length, NO_BUFFER)
+                fate = NO_BUFFER
             elif count <= MIDDLE_OCTETS:
                 frame = other
                 copy_octets(ip.octets, start, ip.octets, ip.frames[other].at - VIRTIO_BYTES, count)
@@ -173,19 +164,25 @@ def _read_frame(net: Any, ip: Any, interface: int) -> int:
         if frame >= 0:
             made = ip.frames[frame]
             made.length = length
-            made.packets = pieces.packets
+            made.packets = packets
             made.header_bytes = pieces.header_bytes
             made.payload_bytes = pieces.payload_bytes
             made.last_payload_bytes = pieces.last_payload_bytes
             made.hop_limit = packet.hop_limit
             made.traffic_class = packet.traffic_class
-            sound = _address_frame(net, ip, frame, ip.words[FIRST_PORT] + interface)
+            sound = _address_frame(port_place, ip, frame, ip.words[FIRST_PORT] + interface)
             if not sound or packet.hop_limit == 0:
-                _count_drop(net, pieces.packets, length, MALFORMED)
                 leave_frame(ip, frame)
-                frame = _DROPPED
+                frame = _NOTHING
             else:
-                ip.interfaces[interface, PACKETS_READ] += pieces.packets
+                ip.interfaces[interface, PACKETS_READ] += packets
+        if frame < 0:
+            # never in the network, but in its books
+            frame = _DROPPED
+            totals[ENTERED] += packets
+            totals[ENTERED_BYTES] += max(0, length)
+            entered[0] += packets
+            fates[0, fate] += packets
     return frame
 
 
@@ -212,41 +209,12 @@ def _note_header(ip: Any, frame: int, segment: int) -> None:
 
 
 @inline_packet_kernel
-def _enter_frame(net: Any, ip: Any, frame: int, now_ns: int) -> int:
-    """Every packet of a frame enters the network; how many those are."""
-    made = ip.frames[frame]
-    packets = made.packets
-    for segment in range(packets):
-        size = made.header_bytes
-        size += made.last_payload_bytes if segment == packets - 1 else made.payload_bytes
-        _note_header(ip, frame, segment)
-        slot = enter(
-            net,
-            now_ns,
-            made.place,
-            made.port,
-            made.target,
-            size,
-            made.hop_limit,
-            made.traffic_class,
-            0,
-            ip.header,
-        )
-        if slot >= 0:
-            ip.slot_frame[slot] = frame
-            ip.slot_segment[slot] = segment
-            made.users += 1
-    leave_frame(ip, frame)
-    return packets
-
-
-@inline_packet_kernel
 def receive_frames(net: Any, ip: Any, now_ns: int) -> int:
     """Take what the interfaces have sent into the network, at `now_ns`; how many packets that were.
 
     So does what places owe. No interface has more than a burst taken before the others had their turn.
     """
-    entered = 0
+    moved = 0
     if is_asked(ip):
         take_requests(ip)
     if ip.words[ATTACHED] != 0:
@@ -259,12 +227,12 @@ def receive_frames(net: Any, ip: Any, now_ns: int) -> int:
                 frame = ip.owed[ip.words[OWED_FIRST] % ip.owed.shape[0]]
                 ip.words[OWED_FIRST] += 1
             elif left > 0:
-                frame = _read_frame(net, ip, interface)
+                frame = _read_frame(net.port_place, net.totals, net.entered, net.fates, ip, interface)
                 left -= 1
                 if frame == _NOTHING:
                     left = 0
                 elif frame == _DROPPED:
-                    entered += 1
+                    moved += 1
                 else:
                     left -= ip.frames[frame].packets - 1
             elif event < events:
@@ -275,23 +243,38 @@ def receive_frames(net: Any, ip: Any, now_ns: int) -> int:
             else:
                 going = False
             if frame >= 0:
-                entered += _enter_frame(net, ip, frame, now_ns)
-    return entered
+                made = ip.frames[frame]
+                packets = made.packets
+                for segment in range(packets):
+                    size = made.header_bytes
+                    size += made.last_payload_bytes if segment == packets - 1 else made.payload_bytes
+                    _note_header(ip, frame, segment)
+                    slot = enter(
+                        net, now_ns, made.place, made.port, made.target, size,
+                        made.hop_limit, made.traffic_class, 0, ip.header,
+                    )  # fmt: skip
+                    if slot >= 0:
+                        ip.slot_frame[slot] = frame
+                        ip.slot_segment[slot] = segment
+                        made.users += 1
+                leave_frame(ip, frame)
+                moved += packets
+    return moved
 
 
 @inline_packet_kernel
-def _run_length(net: Any, ip: Any, index: int) -> int:
-    """How many entries of `ready` from `index` on are packets that follow each other in one frame."""
-    slot = net.ready[index]
-    packet = net.packets[slot]
+def _run_length(packets: Any, ready: Any, index: int, end: int, ip: Any) -> int:
+    """How many of `ready[index:end]` are, from the first on, packets that follow each other in one frame."""
+    slot = ready[index]
+    packet = packets[slot]
     frame = ip.slot_frame[slot]
     segment = ip.slot_segment[slot]
     count = 1
     if packet.marks & CORRUPT == 0:
         going = True
-        while going and index + count < net.state[READY]:
-            slot = net.ready[index + count]
-            other = net.packets[slot]
+        while going and index + count < end:
+            slot = ready[index + count]
+            other = packets[slot]
             going = (
                 ip.slot_frame[slot] == frame
                 and ip.slot_segment[slot] == segment + count
@@ -304,41 +287,40 @@ def _run_length(net: Any, ip: Any, index: int) -> int:
     return count
 
 
-@packet_kernel
-def _write_damaged(net: Any, ip: Any, slot: int) -> int:
+@inline_packet_kernel
+def _put_damaged(ip: Any, packet: Any, slot: int) -> int:
     """Put a damaged copy of a packet, its virtio header before it, into `out`; its octets with that."""
-    packet = net.packets[slot]
     at = ip.frames[ip.slot_frame[slot]].at
     length = write_segment(
-        ip.octets, at, ip.slot_segment[slot], packet.ttl, ip.out, _OUT, ip.out.shape[0] - _OUT
+        ip.octets, at, ip.slot_segment[slot], np.int64(packet.ttl), ip.out, _OUT, ip.out.shape[0] - _OUT
     )
     put_virtio(ip.out, _OUT, 0, GSO_NONE, 0, 0, 0, 0)
     first = octet(ip.out, _OUT)
-    header = (first & 0xF) * 4 if first >> 4 == 4 else 40
-    word = mix(packet.number * _SALT + np.uint64(packet.port))
+    header = (first & 0xF) * 4 if first >> 4 == 4 else IPV6_BYTES
+    word = mix(np.uint64(packet.number) * _SALT + np.uint64(packet.port))
     damage(ip.out, _OUT + header, length - header, word)
     return VIRTIO_BYTES + length
 
 
 @inline_packet_kernel
-def _write_run(net: Any, ip: Any, slot: int, count: int) -> int:
-    """Write packets of a frame that follow each other to their interface; what becomes of them."""
-    packet = net.packets[slot]
+def _write_run(ip: Any, packet: Any, slot: int, count: int) -> int:
+    """Write packets of a frame, the first in `slot`, to their interface; what becomes of them."""
     interface = packet.target - ip.words[FIRST_PORT]
     descriptor = -1
     if interface < ip.interfaces.shape[0]:
         descriptor = ip.interfaces[interface, DESCRIPTOR]
     fate = PEER_GONE
     if descriptor >= 0:
-        out = ip.out.ctypes.data + _OUT - VIRTIO_BYTES
         if packet.marks & CORRUPT != 0:
-            head = _write_damaged(net, ip, slot)
+            head = _put_damaged(ip, packet, slot)
             start = end = 0
         else:
             first = ip.slot_segment[slot]
             at = ip.frames[ip.slot_frame[slot]].at
-            head, start, end = write_header(ip.octets, at, first, first + count - 1, packet.ttl, ip.out, _OUT)
-        ip.parts[0] = out
+            head, start, end = write_header(
+                ip.octets, at, first, first + count - 1, np.int64(packet.ttl), ip.out, _OUT
+            )
+        ip.parts[0] = ip.out.ctypes.data + _OUT - VIRTIO_BYTES
         ip.parts[1] = head
         ip.parts[2] = ip.octets.ctypes.data + start
         ip.parts[3] = end - start
@@ -368,30 +350,35 @@ def hand_over_frames(net: Any, ip: Any, index: int, now_ns: int) -> int:
     packet = net.packets[slot]
     count = 1
     fate = packet.fate
-    delivered = fate == DELIVERED
-    if delivered:
+    carried = fate == DELIVERED
+    to_place = False
+    if carried:
         if ip.slot_frame[slot] < 0:
             # a packet of ZeroMQ, for a port that takes IP
             fate = UNKNOWN_DESTINATION
         elif ip.frames[ip.slot_frame[slot]].to_place != 0:
-            answer(net, ip, slot, now_ns)
+            to_place = True
         else:
-            count = _run_length(net, ip, index)
-            fate = _write_run(net, ip, slot, count)
+            count = _run_length(net.packets, net.ready, index, net.state[READY], ip)
+            fate = _write_run(ip, packet, slot, count)
     actual_ns = clock_ns(ip.scratch)
     for entry in range(index, index + count):
         slot = net.ready[entry]
         packet = net.packets[slot]
-        if delivered:
+        if carried:
             net.fates[packet.traffic_class, fate] += 1
             write_log(net, slot, fate, packet.due_ns, actual_ns, packet.link)
             if fate == DELIVERED:
                 net.totals[DELIVERED_BYTES] += packet.length
                 record(ip.lateness, actual_ns - packet.due_ns)
-        if fate != DELIVERED:
-            report(net, ip, slot, fate, now_ns)
-        if ip.slot_frame[slot] >= 0:
-            leave_frame(ip, ip.slot_frame[slot])
+        frame = ip.slot_frame[slot]
+        if frame >= 0:
+            if to_place or error_of(fate) >= 0:
+                mtu = np.int64(0)
+                if packet.link >= 0:
+                    mtu = np.int64(net.models[net.links[packet.link].model].mtu_bytes)
+                speak(ip, packet, np.int64(slot), np.int64(fate), mtu, now_ns)
+            leave_frame(ip, frame)
             ip.slot_frame[slot] = -1
         release(net, slot)
     return count

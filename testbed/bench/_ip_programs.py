@@ -76,9 +76,11 @@ def tcp_receive(*, host: str, buffer: int = 0, skip_s: float = 0.0, window_s: fl
     return {"bits_per_s": rates}
 
 
-def tcp_send(*, host: str, buffer: int = 0) -> Any:
-    """Send zeros until the receiver ends."""
+def tcp_send(*, host: str, buffer: int = 0, congestion_control: str = "") -> Any:
+    """Send zeros until the receiver ends, with the machine's congestion control or one that it has."""
     with socket.socket(socket.AF_INET) as connection:
+        if congestion_control:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, congestion_control.encode())
         if buffer:
             _buffers(connection, buffer)
         connection.connect((host, TCP_PORT))
@@ -108,7 +110,9 @@ class _MessageHeader(ctypes.Structure):
         ("control", ctypes.c_void_p),
         ("control_length", ctypes.c_size_t),
         ("flags", ctypes.c_int),
-        ("length", ctypes.c_uint32),
+        # struct msghdr ends in a whole word
+        ("_pad", ctypes.c_uint32),
+        ("length", ctypes.c_size_t),
     )
 
 
@@ -153,7 +157,7 @@ def udp_receive(*, host: str, octets: int, buffer: int, count: int, quiet_s: flo
             if got < _BATCH // 4:
                 # let some more come: a receiver that wakes for each message keeps the sender from its core
                 time.sleep(0.0005)
-    return {"received": received, "seconds": end - begin}
+    return {"received": received, "seconds": end - begin, "cpu_s": time.process_time()}
 
 
 def udp_send(*, host: str, octets: int, count: int, rate: float) -> Any:
@@ -177,7 +181,8 @@ def udp_send(*, host: str, octets: int, count: int, rate: float) -> Any:
                 refused += 1
                 went = 0
             sent += went
-        return {"sent": sent, "seconds": time.monotonic() - begin, "refused": refused}
+        seconds = time.monotonic() - begin
+        return {"sent": sent, "seconds": seconds, "refused": refused, "cpu_s": time.process_time()}
 
 
 def ping(*, host: str, count: int, least_ms: float, most_ms: float, seed: int = 1) -> Any:
