@@ -170,6 +170,7 @@ def test_a_packet_sees_every_step_on_its_way() -> None:
 def test_a_rate_that_falls_to_nothing_for_good_never_ends() -> None:
     assert end_of(Series([0, MS], [8e6, 0.0]), 8001.0, 0) == NEVER
     assert end_of(Series([0, MS], [0.0, 0.0], "steps", 2 * MS), 1.0, 5) == NEVER
+    assert end_of(Series([0], [0.0]), 1.0, 5, origin_ns=S) == NEVER
 
 
 def test_a_link_waits_for_the_rate_to_come_back() -> None:
