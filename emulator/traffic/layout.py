@@ -1,0 +1,205 @@
+"""What traffic is in memory: flows with where they stand, the agenda, and what is counted of each flow.
+
+Layouts only. `Traffic` belongs to one network: its `tags` say of every packet slot whose packet is in it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from emulator.accounting import FATES
+from emulator.jit import records
+from emulator.links.state import NEVER
+
+# how the messages of a flow come (`kind`)
+PERIODIC: Final = 0
+POISSON: Final = 1
+ON_OFF: Final = 2
+RECORDED: Final = 3
+FOLLOWING: Final = 4  # when a packet of another flow has arrived
+
+# how long packets are (`size_kind`)
+FIXED: Final = 0
+UNIFORM: Final = 1
+EMPIRICAL: Final = 2
+EACH: Final = 3  # recorded with its time
+SAME: Final = 4  # as long as the packet that it follows
+
+FLOW: Final = np.dtype(
+    [
+        ("key", "<u8"),  # identity for random draws
+        ("word0", "<i8"),  # words of the header, what never changes of them
+        ("word1", "<i8"),
+        ("word5", "<i8"),
+        ("start_ns", "<i8"),
+        ("end_ns", "<i8"),  # no message begins at it or later
+        # messages
+        ("period_ns", "<f8"),  # between messages (their mean), or while an on/off flow is on
+        ("jitter_ns", "<f8"),
+        ("on_ns", "<f8"),  # means of the sojourns
+        ("off_ns", "<f8"),
+        ("tail", "<f8"),  # shape of the Pareto distribution
+        ("spacing_ns", "<i8"),  # between packets of one message
+        ("first", "<i8"),  # recorded: index of the first of `count` times
+        ("count", "<i8"),
+        ("port", "<u4"),
+        ("target", "<u4"),
+        ("kind", "<i4"),
+        ("packets", "<i4"),  # of a message
+        # sizes, bytes
+        ("size_kind", "<i4"),
+        ("size_low", "<i4"),  # of a fixed size, or the index of the first of a table
+        ("size_high", "<i4"),  # or the length of the table
+        ("size_last", "<i4"),  # of the last packet of a message, 0: as the others
+        # what follows when a packet of this flow has arrived
+        ("follower", "<i4"),  # first flow that follows this one, -1: none
+        ("sibling", "<i4"),  # next flow that follows the same one
+        ("whole", "u1"),  # follows a whole message, not each packet
+        ("traffic_class", "u1"),
+        ("ttl", "u1"),
+        ("_pad", "u1"),
+        # where the flow stands
+        ("packet", "<i4"),  # of the message, the next one
+        ("message", "<i8"),  # number of the present one
+        ("begun_ns", "<i8"),  # when the present message began
+        ("sojourn", "<i8"),  # number of the present sojourn of an on/off flow
+        ("until_ns", "<f8"),  # its end, since start_ns
+        ("at_ns", "<f8"),  # last message of a process without memory, since start_ns
+        ("made", "<i8"),  # packets so far
+        ("gathered", "<i8"),  # number of the newest message of which something arrived
+        ("gathered_packets", "<i8"),  # and how much of it
+    ],
+    align=True,
+)
+
+#: whose packet is in a slot
+TAG: Final = np.dtype(
+    [
+        ("sent_ns", "<i8"),  # by the first of the flows that it follows
+        ("begun_ns", "<i8"),  # its message, likewise
+        ("message", "<i8"),
+        ("row", "<i4"),  # of the tally
+        ("flow", "<i4"),  # -1: recorded arrivals
+        ("packet", "<i4"),
+        ("window", "<i4"),
+    ],
+    align=True,
+)
+
+#: what is counted of a flow
+TALLY: Final = np.dtype(
+    [
+        ("sent", "<i8"),
+        ("sent_bytes", "<i8"),
+        ("copied", "<i8"),
+        ("delivered", "<i8"),
+        ("delivered_bytes", "<i8"),
+        ("delay_sum_ns", "<i8"),
+        ("delay_squares", "<f8"),  # ns^2
+        ("delay_min_ns", "<i8"),
+        ("delay_max_ns", "<i8"),
+        # age of information: its integral over time, from the first delivery on
+        ("newest_ns", "<i8"),  # when the newest one delivered was sent
+        ("aged_ns", "<i8"),  # up to when it is integrated
+        ("first_ns", "<i8"),
+        ("age_squares", "<f8"),  # twice the integral, ns^2
+        ("age_max_ns", "<i8"),
+    ],
+    align=True,
+)
+
+#: one flow in one window, which is that in which the packets were sent
+WINDOW: Final = np.dtype(
+    [
+        ("sent", "<i4"),
+        ("delivered", "<i4"),
+        ("dropped", "<i4"),
+        ("_pad", "<i4"),
+        ("delivered_bytes", "<i8"),
+        ("delay_sum_ns", "<i8"),
+        ("delay_max_ns", "<i8"),
+    ]
+)
+
+#: one packet of a flow at its end
+SAMPLE: Final = np.dtype(
+    [("sent_ns", "<i8"), ("delay_ns", "<i8"), ("row", "<i4"), ("fate", "<i4")]
+)  # no delay: -1
+
+# words of `state`
+AGENDA: Final = 0  # flows with a packet to come
+CHAINED: Final = 1  # whether any flow follows another
+WINDOW_NS: Final = 2  # 0: no windows
+ORIGIN: Final = 3  # where the first window begins, ns
+SAMPLES: Final = 4  # written
+UNSAMPLED: Final = 5  # found no room
+HELD: Final = 6  # stopped early: the log is to be read
+_STATE_WORDS: Final = 8
+
+#: sixteen buckets an octave, the first sixteen 1 ns wide, up to 2^44 ns (five hours)
+OCTAVE: Final = 16
+BUCKETS: Final = OCTAVE * (44 - 3)
+
+
+class Traffic(NamedTuple):
+    """The flows of one simulation and what is counted of them; all mutable state is in here."""
+
+    flows: Any  # FLOW [flows]
+    agenda_ns: Any  # int64 [flows]: a heap of what comes next
+    agenda_row: Any  # int32 [flows]
+    state: Any  # int64 words, see above
+    times_ns: Any  # int64: of recorded flows
+    lengths: Any  # int32: of recorded packets, and tables of sizes
+    tags: Any  # TAG [slots]
+    groups: Any  # int32 [arrivals]: row of the tally of each recorded arrival
+    tally: Any  # TALLY [rows]: flows, then groups of recorded arrivals
+    fates: Any  # int64 [rows, FATES]
+    delays: Any  # int32 [rows, BUCKETS]
+    windows: Any  # WINDOW [rows, windows]
+    samples: Any  # SAMPLE [room + 1]
+
+
+def make_traffic(
+    flows: np.ndarray[Any, Any],
+    times_ns: np.ndarray[Any, Any],
+    lengths: np.ndarray[Any, Any],
+    *,
+    slots: int,
+    groups: np.ndarray[Any, Any] | None = None,
+    rows: int | None = None,
+    window_ns: int = 0,
+    windows: int = 0,
+    origin_ns: int = 0,
+    samples: int = 0,
+) -> Traffic:
+    """Traffic about to begin: `flows` as FLOW, `times_ns` and `lengths` the pools that they point into.
+
+    `rows` of the tally: as many as flows, and those of `groups`. Nothing is on the agenda yet
+    (`agenda.begin`).
+    """
+    rows = len(flows) if rows is None else rows
+    tally = np.zeros(max(1, rows), TALLY)
+    tally["delay_min_ns"] = NEVER
+    tally["newest_ns"] = tally["first_ns"] = -1
+    state = np.zeros(_STATE_WORDS, np.int64)
+    state[CHAINED] = bool(len(flows)) and bool((flows["follower"] >= 0).any())
+    state[WINDOW_NS] = window_ns if windows else 0
+    state[ORIGIN] = origin_ns
+    # Kernels are compiled for arrays, not for their absence: each has a first element.
+    return Traffic(
+        flows=records(flows.copy() if len(flows) else np.zeros(1, FLOW)),
+        agenda_ns=np.zeros(max(1, len(flows)), np.int64),
+        agenda_row=np.zeros(max(1, len(flows)), np.int32),
+        state=state,
+        times_ns=times_ns if len(times_ns) else np.zeros(1, np.int64),
+        lengths=lengths if len(lengths) else np.zeros(1, np.int32),
+        tags=records(np.zeros(slots, TAG)),
+        groups=np.zeros(1, np.int32) if groups is None or not len(groups) else groups,
+        tally=records(tally),
+        fates=np.zeros((len(tally), FATES), np.int64),
+        delays=np.zeros((len(tally), BUCKETS), np.int32),
+        windows=records(np.zeros((len(tally), max(1, windows)), WINDOW)),
+        samples=records(np.zeros(samples + 1, SAMPLE)),
+    )
