@@ -298,6 +298,8 @@ def _sent(net: Any, row: int, now_ns: int) -> None:
                 link.tx_phase = IDLE
                 link.tx_slot = -1
                 link.tx_event_ns = NEVER
+                # Nobody is there for what is left of a delivery opportunity.
+                link.delivery_ns = 0
 
 
 @inline_packet_kernel

@@ -30,6 +30,10 @@ from emulator.links.state import LINK_UPDATE
 _REST_NS: Final = 5_000_000_000
 
 
+#: nobody keeps their transmissions apart
+_CONTENDED: Final = (access.SLOTTED_ALOHA, access.PURE_ALOHA, access.DUTY_CYCLE)
+
+
 class EpochError(RuntimeError):
     """More links at one time than the network was made for."""
 
@@ -72,7 +76,7 @@ class LinkUpdates:
         self._stated: np.ndarray[Any, Any] = np.zeros(len(net.links), LINK_UPDATE)
         self._last_keys: np.ndarray[Any, Any] = np.zeros(0, np.uint64)
         self._keys: dict[tuple[int, int], int] = {}
-        self._contended = np.isin(net.models["access_kind"], (access.SLOTTED_ALOHA, access.PURE_ALOHA))
+        self._contended = np.isin(net.models["access_kind"], _CONTENDED)
         self._medium_of: dict[tuple[int, int], int] = {}
         self.retired: list[RetiredLink] = []
         self.posted = int(net.mailbox[POSTED])

@@ -13,7 +13,7 @@ from emulator.crossing import drop, next_ns, route
 from emulator.events import schedule
 from emulator.jit import inline_packet_kernel, load_acquire, packet_kernel, store_release
 from emulator.layout import LATE_UPDATES, MAILBOX_SLOTS, NOW, POSTED, ROUTES, TAKEN
-from emulator.links.access import on_air
+from emulator.links.access import abandon, on_air
 from emulator.links.queue import dequeue, leave
 from emulator.links.rate import change_rate, sending_ends_ns
 from emulator.links.state import CLASSES, IDLE, NEVER, SENDING
@@ -70,8 +70,7 @@ def _clear(net: Any, row: int, now_ns: int) -> None:
     link.tx_slot = -1
     link.tx_phase = IDLE
     link.tx_event_ns = NEVER
-    if link.medium >= 0 and net.medium[link.medium, 1] == row:
-        net.medium[link.medium, 0] = now_ns
+    abandon(link)
     if slot < 0:
         slot = dequeue(link, net.packets)
     while slot >= 0:
