@@ -72,6 +72,8 @@ class LinkUpdates:
         self._last_ends: np.ndarray[Any, Any] | None = None
         self._last_rows: np.ndarray[Any, Any] = np.zeros(0, np.int32)
         self._last_live: np.ndarray[Any, Any] = np.zeros(0, LINK_UPDATE)
+        #: the world's table that was posted last, whose arrays nobody writes to
+        self._last_table: Any = None
         #: what was posted last of each row, up to the last change of links
         self._stated: np.ndarray[Any, Any] = np.zeros(len(net.links), LINK_UPDATE)
         self._last_keys: np.ndarray[Any, Any] = np.zeros(0, np.uint64)
@@ -155,6 +157,9 @@ class LinkUpdates:
 
         EpochError when there are more links than rows. Call `room()` first.
         """
+        last = self._last_table
+        if last is not None and table.src is last.src and table.dst is last.dst:
+            return self._post_again(time_ns, table, last)
         ends = np.stack((table.src, table.dst), axis=1)
         resets = np.zeros(len(ends), np.uint8)
         if self._last_ends is not None and np.array_equal(ends, self._last_ends):
@@ -194,15 +199,41 @@ class LinkUpdates:
                 lost[name] = self._stated[row][name]
             lost["row"] = row
             lost["gone"] = 1
-        hops = table.next_hop
-        routes = np.where(hops >= 0, rows[hops] if len(rows) else -1, -1).astype(np.int32)
-        changed = self._last_routes is None or not np.array_equal(routes, self._last_routes)
-        self._last_routes = routes
-        self._put(time_ns, update, routes)
+        return self._post_routes(time_ns, table, update, rows)
+
+    def _post_again(self, time_ns: int, table: Any, last: Any) -> RecordedTable:
+        """Post a table of the same set of links as the last one: only what is another array is written."""
+        update = _bytes(self._last_live).copy().view(LINK_UPDATE)
+        update["reset"] = 0
+        for ours, theirs in _COLUMNS:
+            column = getattr(table, theirs)
+            if column is not getattr(last, theirs):
+                update[ours] = column
+        if table.model is not last.model:
+            update["medium"] = self._media(update)
+        self._last_live = update
+        return self._post_routes(time_ns, table, update, self._last_rows, last)
+
+    def _post_routes(
+        self,
+        time_ns: int,
+        table: Any,
+        update: np.ndarray[Any, Any],
+        rows: np.ndarray[Any, Any],
+        last: Any = None,
+    ) -> RecordedTable:
+        """Post rows with the table's routes; `last`: the table before, when it had the same rows."""
+        hops, changed = table.next_hop, False
+        if last is None or self._last_routes is None or not np.array_equal(hops, last.next_hop):
+            routes = np.where(hops >= 0, rows[hops] if len(rows) else -1, -1).astype(np.int32)
+            changed = self._last_routes is None or not np.array_equal(routes, self._last_routes)
+            self._last_routes = routes
+        self._last_table = table
+        self._put(time_ns, update, self._last_routes)
         sparse = None
         if changed:
-            place, host = np.nonzero(routes >= 0)
-            sparse = np.stack((place, host, routes[place, host]), axis=1).astype(np.int32)
+            place, host = np.nonzero(self._last_routes >= 0)
+            sparse = np.stack((place, host, self._last_routes[place, host]), axis=1).astype(np.int32)
         return RecordedTable(time_ns, update, sparse)
 
     def post_recorded(self, table: RecordedTable) -> None:
@@ -212,6 +243,7 @@ class LinkUpdates:
             place, host, row = table.routes.T
             routes[place, host] = row
             self._last_routes = routes
+            self._last_table = None
         assert self._last_routes is not None, "the first recorded table has routes"
         self._put(table.time_ns, table.rows, self._last_routes)
 
@@ -220,10 +252,15 @@ class LinkUpdates:
         net = self._net
         net.mail_time[slot] = time_ns
         net.mail_rows[slot] = len(rows)
-        net.mail_links[slot, : len(rows)] = rows
+        _bytes(net.mail_links[slot, : len(rows)])[:] = _bytes(rows)
         net.mail_routes[slot] = routes
         self.posted += 1
         store_release(net.mailbox, POSTED, self.posted)
+
+
+def _bytes(rows: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """The same memory as bytes: rows are copied field by field otherwise, which takes forty times as long."""
+    return rows.view(np.uint8)
 
 
 _COLUMNS: Final = (

@@ -30,10 +30,11 @@ def program(name: str) -> str:
     return found
 
 
-def behind(started: harness.Started, node: str, *command: str, **options: object) -> subprocess.Popen[str]:
+def behind(started: harness.Started, node: str, *command: str) -> subprocess.Popen[str]:
     """Start a program behind a node of a run."""
     return subprocess.Popen(
         [sys.executable, "-m", "testbed", "exec", node, "--run", str(started.folder.path), "--", *command],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -48,7 +49,18 @@ def going(tmp_path_factory: pytest.TempPathFactory) -> Iterator[harness.Started]
         *("laptop", "--duration", "600", "--set", "twin.enabled=false", "--set", "deviations=[]"),
     )
     started.until_recorded("link")
+    # Whoever is to answer needs a kernel of its own behind its node for as long.
+    there = [behind(started, node, program("cat")) for node in ("edge-ground", "gateway-1")]
+    for one in there:
+        assert one.stdin is not None
+        assert one.stdout is not None
+        one.stdin.write("there\n")
+        one.stdin.flush()
+        assert one.stdout.readline() == "there\n"
     yield started
+    for one in there:
+        one.kill()
+        one.communicate()
     if started.process.poll() is None:
         started.process.terminate()
         started.process.wait(60)
@@ -102,7 +114,7 @@ def test_an_address_nobody_has_is_unreachable_at_once(going: harness.Started) ->
     ping = behind(going, "sensor-1", program("ping"), "-c", "2", "-i", "0.1", "10.64.200.200")
     output, _ = ping.communicate(timeout=60)
     assert ping.returncode == 1, output
-    assert "nreachable" in output
+    assert "Destination Host Unknown" in output
 
 
 def test_the_books_balance_with_programs_and_nodes_together(going: harness.Started) -> None:
