@@ -1,0 +1,159 @@
+"""A scenario run ahead: its nodes' traffic in virtual time, the same world for every further run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from emulator.table import Adjustments
+from emulator.traffic.arrivals import Periodic
+from emulator.traffic.errors import TrafficError
+from emulator.traffic.flows import Flow
+from testbed.ahead import Ahead
+from testbed.errors import BadInput
+from testbed.offered import Offered
+from testbed.ports import Ports
+from testbed.scenario import Scenario, load, shipped
+
+FILES = {name: path for name, _, path in shipped()}
+DURATION_S = 10.0
+
+
+def scenario(name: str) -> Scenario:
+    return load(FILES[name])
+
+
+@pytest.fixture(scope="module")
+def laptop() -> Ahead:
+    return Ahead(scenario("laptop"))
+
+
+def test_readings_come_as_often_as_the_scenario_says(laptop: Ahead) -> None:
+    results = laptop.run(DURATION_S)
+    for number in range(1, 8):
+        assert results[f"sensor-{number}>gateway-1 reading"].sent == 50
+    assert results["mcu-1>gateway-1 reading"].sent == 20
+
+
+def test_what_goes_by_a_relay_has_two_parts_of_its_way(laptop: Ahead) -> None:
+    results = laptop.run(DURATION_S)
+    first = results["remote-1>gateway-1 reading via relay-1"]
+    onward = results["remote-1>gateway-1 reading"]
+    assert onward.sent == first.delivered
+    assert onward.delay_mean_s > first.delay_mean_s > 0
+
+
+def test_tasks_are_fragments_acknowledged_and_answered(laptop: Ahead) -> None:
+    results = laptop.run(DURATION_S)
+    task = results["sensor-1>edge-sat task"]
+    # 50 kB and eight bytes in fragments of 1200, and what a header adds to each.
+    assert task.sent % 42 == 0
+    assert task.sent_bytes == task.sent // 42 * (50_008 + 42 * 48)
+    assert results["sensor-1>edge-sat task ack"].sent == task.delivered
+    assert results["edge-sat>sensor-1 result"].sent <= task.sent // 42
+    servers = results.matching("sensor-*>edge-* task").sent // 42
+    assert servers == pytest.approx(7 * DURATION_S / 4, abs=7)
+
+
+def test_nothing_is_lost_from_the_books(laptop: Ahead) -> None:
+    run = laptop.simulate(DURATION_S)
+    results = run.results
+    assert np.array_equal(results.sent, results.delivered + results.lost + results.in_flight)
+    assert results.in_flight.sum() == run.in_flight
+
+
+def test_a_run_repeats_and_another_seed_is_another_run(laptop: Ahead) -> None:
+    first, again = laptop.simulate(DURATION_S), laptop.simulate(DURATION_S)
+    assert first.hops.tobytes() == again.hops.tobytes()
+    other = laptop.simulate(DURATION_S, seed=2)
+    assert other.hops.tobytes() != first.hops.tobytes()
+    assert laptop.simulate(DURATION_S, seed=2).hops.tobytes() == other.hops.tobytes()
+    assert laptop.simulate(DURATION_S).hops.tobytes() == first.hops.tobytes()
+
+
+def test_another_seed_is_what_it_would_be_from_the_beginning(laptop: Ahead) -> None:
+    own = Ahead(load(FILES["laptop"], seed=2))
+    flows = laptop.flows(2)
+    there = own.simulate(DURATION_S, flows=flows)
+    assert laptop.simulate(DURATION_S, seed=2, flows=flows).hops.tobytes() == there.hops.tobytes()
+
+
+def test_epochs_are_computed_once(laptop: Ahead) -> None:
+    told: list[float] = []
+    assert laptop.tables(DURATION_S)[0] is laptop.tables(DURATION_S, told.append)[0]
+    assert not told
+    assert len(laptop.tables(DURATION_S)) == 100
+
+
+def test_flows_can_be_others(laptop: Ahead) -> None:
+    ports = Ports(laptop.scenario).of
+    one = Flow("mine", ports["sensor-1"], ports["gateway-1"], Periodic(1.0, phase_s=0.5))
+    results = laptop.run(DURATION_S, flows=[one], window_s=1.0)
+    assert results.names == ("mine",)
+    assert results.windows is not None
+    assert results.windows["sent"][0].tolist() == [1] * 10 + [0]
+    with pytest.raises(TrafficError, match="target is 99, allowed: a port that stands at a place"):
+        laptop.run(DURATION_S, flows=[Flow("x", 1, 99, Periodic(1.0))])
+
+
+def test_adjustments_are_felt() -> None:
+    adjusted = Adjustments()
+
+    def cut(t_s: float) -> None:
+        adjusted.link_down.clear()
+        if t_s >= 5.0:
+            adjusted.link_down.add(("data-centre", "gateway-site"))
+
+    ahead = Ahead(scenario("laptop"), adjustments=adjusted, before_epoch=cut)
+    acks = ahead.run(DURATION_S).matching("*>edge-ground task ack")
+    assert acks.dropped.get("no_route", 0) + acks.dropped.get("link_down", 0) > 0
+
+
+def test_it_can_begin_later() -> None:
+    ahead = Ahead(scenario("laptop"), start_s=55.0)
+    run = ahead.simulate()
+    assert run.hops["ingress_ns"].min() >= 55_000_000_000
+    assert run.results.duration_s == 5.0
+
+
+@pytest.mark.parametrize("name", sorted(FILES))
+def test_every_shipped_scenario_delivers(name: str) -> None:
+    ahead = Ahead(scenario(name))
+    results = ahead.run(min(30.0, ahead.scenario.run.duration_s))
+    assert results.together().delivered > 0
+
+
+def test_publications_go_by_the_broker_to_who_subscribed() -> None:
+    names = {flow.name: flow for flow in Offered(scenario("iot-direct"), 1).flows()}
+    flow = names["sensor-1>broker-1 publication"]
+    assert [one.name for one in flow.then] == ["sensor-1>gateway-1 publication"]
+    assert "gateway-1>broker-1 subscription soil" in names
+
+
+def test_a_probe_has_its_pings_answered(tmp_path: Path) -> None:
+    text = FILES["laptop"].read_text()
+    text += (
+        '\n[nodes.probe-1]\nrole = "probe"\nplace = "board"\ntarget = "gateway-1"\n'
+        "ping_interval_s = 0.5\nbulk_interval_s = 2\nbulk_kbytes = 5\n"
+    )
+    path = tmp_path / "probed.toml"
+    path.write_text(text)
+    results = Ahead(load(path)).run(DURATION_S)
+    ping, pong = results["probe-1>gateway-1 ping"], results["gateway-1>probe-1 pong"]
+    assert ping.sent == 20
+    assert pong.sent == ping.delivered
+    assert pong.delay_mean_s > 1.5 * ping.delay_mean_s
+    assert results["probe-1>gateway-1 bulk"].sent == 5 * 5
+
+
+@pytest.mark.parametrize("duration_s", [0.0, 61.0])
+def test_a_duration_outside_the_scenario_is_refused(laptop: Ahead, duration_s: float) -> None:
+    with pytest.raises(BadInput, match=r"duration_s = .*, allowed: above 0 and up to 60 s"):
+        laptop.run(duration_s)
+
+
+def test_a_start_outside_the_scenario_is_refused() -> None:
+    with pytest.raises(BadInput, match=r"start_s = 61.0, allowed: 0 to the run's 60 s"):
+        Ahead(scenario("laptop"), start_s=61.0)
