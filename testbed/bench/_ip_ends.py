@@ -2,7 +2,7 @@
 
 `python -m testbed.bench._ip_ends hold SOCKET IPV4 IPV6 MTU` makes the namespaces and passes the descriptor
 of the TUN over a Unix socket; they live until the socket is closed. `... enter PID PROGRAM ...` runs a
-program in them. Nothing here needs the emulator: the processes are small.
+program in them, `... remove PID` deletes the interface. Nothing here needs the emulator: processes are small.
 """
 
 from __future__ import annotations
@@ -62,18 +62,19 @@ class End:
         self._programs.append(program)
         return program
 
-    def vanish(self) -> None:
-        """End the namespace, and with it the interface: the descriptor stays, without a device."""
+    def remove_interface(self) -> None:
+        """Delete the interface: the descriptor stays, without a device."""
+        subprocess.run(_module("remove", str(self._holder.pid)), check=True)
+
+    def close(self) -> None:
+        """End what runs here, the namespace, and the descriptor."""
         for program in self._programs:
             program.kill()
             program.communicate()
         self._programs.clear()
         self._line.close()
         self._holder.wait()
-
-    def close(self) -> None:
-        """End what runs here, the namespace, and the descriptor."""
-        self.vanish()
+        # A descriptor keeps the namespace of its device alive.
         if self.descriptor >= 0:
             os.close(self.descriptor)
             self.descriptor = -1
@@ -106,17 +107,25 @@ def _hold(line: socket.socket, ipv4: str, ipv6: str, mtu: int) -> None:
         line.sendall(namespace.why_not(error).encode())
         return
     socket.send_fds(line, [b"ready"], [descriptor])
-    # The device is to go with the namespace, whoever else holds its descriptor.
-    os.close(descriptor)
     line.recv(1)
+
+
+def _remove() -> None:
+    from pyroute2 import IPRoute
+
+    with IPRoute() as route:
+        route.link("del", index=route.link_lookup(ifname=INTERFACE)[0])
 
 
 def _main(arguments: list[str]) -> None:
     if arguments[0] == "hold":
         with socket.socket(fileno=int(arguments[1])) as line:
             _hold(line, arguments[2], arguments[3], int(arguments[4]))
+        return
+    namespace.enter_those_of(int(arguments[1]))
+    if arguments[0] == "remove":
+        _remove()
     else:
-        namespace.enter_those_of(int(arguments[1]))
         os.execvp(arguments[2], arguments[2:])
 
 
