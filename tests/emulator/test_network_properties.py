@@ -1,4 +1,4 @@
-"""What always holds in the network, whatever packets, tables and models: books, order, bounds, both clocks."""
+"""What always holds in the network, whatever packets, tables and models: books, order, bounds, clocks."""
 
 from __future__ import annotations
 
@@ -12,8 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emulator.accounting import DELIVERED
-from emulator.layout import EVENTS, IN_USE, NOW
+from emulator.events import schedule
+from emulator.jit import packet_kernel
+from emulator.layout import EVENTS, IN_USE, NOW, make_network
 from emulator.links.access import PURE_ALOHA, SLOTTED_ALOHA
+from emulator.links.state import NEVER
 from tests.emulator.random_network import (
     END_NS,
     NAMES,
@@ -52,6 +55,40 @@ def test_everything_leaves_once_links_are_up(seed: int) -> None:
 def test_many_small_steps_are_one_large_one(seed: int, cuts: list[int]) -> None:
     one = case(seed)
     assert digest(drive(one, cuts)) == digest(drive(one))
+
+
+@packet_kernel
+def schedule_one(net: Any, row: int, time_ns: int) -> None:
+    schedule(net, row, time_ns)
+
+
+#: rows of the heap's own test: some levels of it
+ROWS = 40
+
+
+@several
+@given(
+    st.lists(
+        st.tuples(st.integers(0, ROWS - 1), st.one_of(st.just(NEVER), st.integers(0, 100))),
+        min_size=ROWS,
+        max_size=400,
+    )
+)
+def test_the_heap_holds_the_next_time_of_every_link_in_order(changes: list[tuple[int, int]]) -> None:
+    net = make_network(1, 1, 1, links=ROWS, slots=1, log=2)
+    expected: dict[int, int] = {}
+    for row, time_ns in changes:
+        schedule_one(net, row, time_ns)
+        if time_ns == NEVER:
+            expected.pop(row, None)
+        else:
+            expected[row] = time_ns
+        count = int(net.state[EVENTS])
+        held = list(zip(net.heap_ns[:count].tolist(), net.heap_row[:count].tolist(), strict=True))
+        assert sorted(held) == sorted((time, link) for link, time in expected.items())
+        assert all(held[(here - 1) // 2] < held[here] for here in range(1, count))
+        places = {row: here for here, (_, row) in enumerate(held)}
+        assert [places.get(link, -1) for link in range(ROWS)] == net.links["heap_at"].tolist()
 
 
 def links_of(one: Case) -> list[dict[str, Any]]:
