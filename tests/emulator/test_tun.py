@@ -416,7 +416,7 @@ def test_a_port_that_can_have_no_interface_is_refused_in_a_sentence() -> None:
             tun.attach(made.ip, made.net, 5, device.fileno())
             with pytest.raises(ValueError, match="port 5 has an interface already, detach it first"):
                 tun.attach(made.ip, made.net, 5, device.fileno())
-        with pytest.raises(TimeoutError, match="has not looked at its interfaces for 0 s: does it run?"):
+        with pytest.raises(TimeoutError, match="has not looked at its interfaces for 0 s"):
             tun.detach(made.ip, 5, patience_s=0.0)
     finally:
         made.channel.stop()
