@@ -39,6 +39,11 @@ from emulator.layout import (
 _SPIN_NS: Final = {"spin": 1 << 62, "balanced": 80_000, "economical": 0}
 #: the same without priority, where timers wake a thread later
 _SPIN_UNPRIVILEGED_NS: Final = 300_000
+#: on fewer cores than these the loop, when there is much to do, rests for so long at a time: see loop._sleep
+_ENOUGH_CORES: Final = 4
+_REST_NS: Final = 100_000
+#: what the loop with priority must sleep of every ms, or it and others would be stopped for 50 ms of a second
+_NAP_NS: Final = 120_000
 LATENCY_MODES: Final = tuple(_SPIN_NS)
 #: messages a peer may be behind before packets for it are dropped under their own name
 PEER_QUEUE: Final = 10_000
@@ -101,7 +106,7 @@ class Channel:
         measured = measures.make_measures(len(net.links), len(net.port_place), len(net.packets))
         measured.words[measures.CREDIT] = compensate
         self._plane = loop.Plane(
-            control=np.zeros(24, np.int64),
+            control=np.zeros(loop.CONTROL_WORDS, np.int64),
             scratch=np.zeros(8, np.int64),
             peers=make_peers(len(net.packets)),
             ip=ip_plane.make_ip_plane(
@@ -127,6 +132,10 @@ class Channel:
             self.memory_locked = host.hold_memory()
         if not self._priority and latency == "balanced":
             self._plane.control[loop.SPIN_NS] = _SPIN_UNPRIVILEGED_NS
+        if self._priority and host.priority_is_rationed():
+            self._plane.control[loop.NAP_NS] = _NAP_NS
+        if latency != "spin" and core is None and 0 < len(host.cores()) < _ENOUGH_CORES:
+            self._plane.control[loop.REST_NS] = _REST_NS
         if core is not None:
             # The loop's alone: libzmq's thread would wait while the loop spins, then be in its way.
             self.scheduling += f", core {core} to itself"
@@ -259,8 +268,6 @@ class Channel:
             "ingress": int(self.net.totals[ENTERED]),
             "ingress_bytes": int(self.net.totals[ENTERED_BYTES]),
             "copied": int(self.net.totals[COPIED]),
-            # of those that entered: IP packets of interfaces, and what places answered them
-            "ip_packets": self._ip_packets(),
             "delivered": int(fates[DELIVERED]),
             "delivered_bytes": int(self.net.totals[DELIVERED_BYTES]),
             "in_flight": int(self.net.state[IN_USE]),
@@ -272,10 +279,6 @@ class Channel:
             "damaged": int(self._plane.peers.words[DAMAGED]),
         }
 
-    def _ip_packets(self) -> int:
-        first = int(self._plane.ip.words[ip_plane.FIRST_PORT])
-        return int(self.net.port_packets[0] + self.net.port_packets[first:].sum())
-
     def books(self) -> dict[str, Any]:
         """What came in, went out and was dropped, by class and by link, while it goes on (`books.books`)."""
         return books.books(self.net)
@@ -284,12 +287,16 @@ class Channel:
         """Release minus due time of the packets handed over, us (histogram.summary_us)."""
         return summary_us(self._plane.measures.lateness)
 
+    def sending_us(self) -> dict[str, Any]:
+        """From release to when the transport had taken a packet, and woken whom it had to wake, us."""
+        return summary_us(self._plane.measures.sending)
+
     def timer_us(self) -> dict[str, Any]:
         """How late the machine itself woke a thread of the same priority meanwhile, us."""
         return summary_us(self._timer)
 
     def delay_error_us(self) -> dict[str, Any]:
-        """How far the delay from the sender's stamp to hand-over was off the delay asked for, us."""
+        """How far the delay from the sender's stamp to the end of hand-over was off the one asked for, us."""
         return summary_us(self._plane.measures.delay_error)
 
     def substrate_us(self, port: int | None = None) -> dict[str, Any]:
@@ -315,6 +322,10 @@ class Channel:
         return float(control[loop.CPU_NS] - control[loop.CPU_SINCE]) / elapsed if elapsed > 0 else None
 
     def turns(self) -> dict[str, int]:
-        """How often the loop went round, and how often of that it slept."""
+        """How often the loop went round, and how often it slept, and rested."""
         control = self._plane.control
-        return {"turns": int(control[loop.TURNS]), "sleeps": int(control[loop.SLEEPS])}
+        return {
+            "turns": int(control[loop.TURNS]),
+            "sleeps": int(control[loop.SLEEPS]),
+            "rests": int(control[loop.RESTS]),
+        }

@@ -34,28 +34,46 @@ from emulator.network import advance, next_event_ns
 # words of `control`
 STOP: Final = 0  # not zero: leave the loop
 SPIN_NS: Final = 8  # stay awake this long before something is due
-STARTED: Final = 9  # when the first packet came in, ns; 0: none yet
-SLEEPS: Final = 10
+REST_NS: Final = 9  # when there is much to do, and for a moment nothing, let others run for so long; 0: never
+STARTED: Final = 10  # when the first packet came in, ns; 0: none yet
 TURNS: Final = 11
-RUN_SINCE: Final = 12  # when the loop began, ns
-LOOKED: Final = 13  # when it last looked at its own processor time, ns
-CPU_NS: Final = 14  # that processor time
-CPU_SINCE: Final = 15  # the same when the loop began
+SLEEPS: Final = 12
+RESTS: Final = 13
+RUN_SINCE: Final = 14  # when the loop began, ns
+LOOKED: Final = 15  # when it last looked at its own processor time, ns
+CPU_NS: Final = 16  # that processor time
+CPU_SINCE: Final = 17  # the same when the loop began
+_LISTEN: Final = 18  # when to look at the socket again, ns
+_IDLE: Final = 19  # 1: the last turn had nothing to do
+_MOVED: Final = 20  # packets received and handed over since _COUNTED
+_COUNTED: Final = 21
+_BUSY: Final = 22  # 1: much to do
+NAP_NS: Final = 23  # sleep at least so long of every ms; 0: no need
+_SLEPT: Final = 24  # ns slept since _COUNTED
+_NAP: Final = 25  # ns still to be slept for the last stretch
+CONTROL_WORDS: Final = 32
 
 #: messages that enter the network at one time
 _BURST: Final = 16
 #: packets handed over between two looks at the clock
 _GROUP: Final = 8
+#: once found empty, the socket is let alone for so long, if there is no sleep: to look is a system call
+_PAUSE_NS: Final = 4_000
 #: longest sleep: the mailbox is looked at this often even when nothing moves
 _LONGEST_SLEEP_NS: Final = 5_000_000
 #: how often the loop looks at its own processor time, a system call
 _LOOK_NS: Final = 100_000_000
+#: there is much to do when a packet is received or handed over this often, over a stretch of so long
+_MUCH_NS: Final = 5_000
+_STRETCH_NS: Final = 1_000_000
+#: how long into a stretch the loop looks for a moment in which a nap makes nothing late
+_CHOICE_NS: Final = 300_000
 
 
 class Plane(NamedTuple):
     """What the loop has besides the network."""
 
-    control: Any  # int64 [16]
+    control: Any  # int64 [CONTROL_WORDS]
     scratch: Any  # int64 [8]
     peers: Peers
     ip: IpPlane
@@ -80,7 +98,7 @@ def _fill_copies(net: Any, plane: Plane) -> None:
 def _hand_over(net: Any, plane: Plane, socket: int) -> int:
     """Hand over every packet that is due and free those that were dropped; how many there were.
 
-    The clock is read after a group has been sent: no packet's lateness is told too small.
+    The clock is read before each is sent, which is its release, and after a group of them.
     """
     first = plane.ip.words[FIRST_PORT]
     index = 0
@@ -93,7 +111,7 @@ def _hand_over(net: Any, plane: Plane, socket: int) -> int:
             packet = net.packets[slot]
             if packet.port >= first or packet.target >= first:
                 break
-            send(net, plane.peers, slot, socket)
+            send(net, plane.peers, plane.measures, slot, socket, plane.scratch)
             end += 1
         now_ns = clock_ns(plane.scratch)
         while index < end:
@@ -106,12 +124,68 @@ def _hand_over(net: Any, plane: Plane, socket: int) -> int:
 
 
 @inline_packet_kernel
-def _look_at_itself(plane: Plane, now_ns: int) -> None:
+def _listen(net: Any, plane: Plane, socket: int, now_ns: int) -> int:
+    """Take what peers and interfaces have sent into the network; how many packets that was."""
+    moved = 0
+    if now_ns >= plane.control[_LISTEN]:
+        while moved < _BURST and receive(net, plane.peers, plane.measures, socket, now_ns) != 0:
+            moved += 1
+        if moved < _BURST:
+            plane.control[_LISTEN] = now_ns + _PAUSE_NS
+    return moved + receive_frames(net, plane.ip, now_ns)
+
+
+@inline_packet_kernel
+def _count(plane: Plane, moved: int, now_ns: int) -> None:
+    """Note how much there is to do, and now and then what the loop itself has cost."""
     control = plane.control
     control[TURNS] += 1
+    control[_MOVED] += moved
+    if now_ns - control[_COUNTED] > _STRETCH_NS:
+        control[_BUSY] = control[_MOVED] * _MUCH_NS > now_ns - control[_COUNTED]
+        control[_NAP] = max(0, control[NAP_NS] - control[_SLEPT])
+        control[_SLEPT] = 0
+        control[_MOVED] = 0
+        control[_COUNTED] = now_ns
     if now_ns - control[LOOKED] > _LOOK_NS:
         control[LOOKED] = now_ns
         control[CPU_NS] = thread_cpu_ns(plane.scratch)
+
+
+@inline_packet_kernel
+def _wait(plane: Plane, descriptors: int, time_ns: int, now_ns: int) -> None:
+    wait_ready(plane.ip.poll, descriptors, time_ns, plane.scratch)
+    plane.control[_SLEPT] += clock_ns(plane.scratch) - now_ns
+    plane.control[_LISTEN] = now_ns
+
+
+@inline_packet_kernel
+def _sleep(net: Any, plane: Plane, moved: int) -> None:
+    """Sleep when there is nothing to do: until shortly before something is due, or until something comes.
+
+    ZMQ_FD tells of changes only, so there is no sleep but after two turns of which the second has looked.
+    When there is much to do, what comes is left to gather for a moment, and the processor to those who
+    send and receive: where cores are few, they are what everything waits for. And a thread with priority
+    that never slept would be put to sleep by the system, for far longer than it takes to please it.
+    """
+    control = plane.control
+    if moved != 0:
+        control[_IDLE] = 0
+    if moved == 0 or control[_NAP] > 0:
+        now_ns = clock_ns(plane.scratch)
+        left_ns = min(next_event_ns(net), now_ns + _LONGEST_SLEEP_NS) - now_ns
+        if control[_NAP] > 0 and (left_ns > control[_NAP] or now_ns - control[_COUNTED] > _CHOICE_NS):
+            _wait(plane, 0, control[_NAP], now_ns)
+            control[_NAP] = 0
+        elif moved == 0 and control[_BUSY] != 0 and control[REST_NS] > 0:
+            control[RESTS] += 1
+            _wait(plane, 0, control[REST_NS], now_ns)
+        elif moved == 0 and left_ns > control[SPIN_NS]:
+            if control[_IDLE] != 0:
+                control[SLEEPS] += 1
+                _wait(plane, 1 + plane.ip.words[ATTACHED], left_ns - control[SPIN_NS], now_ns)
+            control[_IDLE] ^= 1
+            control[_LISTEN] = now_ns
 
 
 @packet_kernel
@@ -130,34 +204,24 @@ def _note_table(net: Any, plane: Plane, table: int, began_ns: int) -> None:
 def run(net: Any, plane: Plane, socket: int) -> None:
     """Run until control[STOP]. `socket` is a ROUTER's address, the first of plane.ip.poll its ZMQ_FD."""
     control = plane.control
-    scratch = plane.scratch
     open_messages(plane.peers)
-    control[RUN_SINCE] = clock_ns(scratch)
-    control[CPU_SINCE] = thread_cpu_ns(scratch)
+    control[RUN_SINCE] = clock_ns(plane.scratch)
+    control[CPU_SINCE] = thread_cpu_ns(plane.scratch)
     while load_acquire(control, STOP) == 0:
-        now_ns = clock_ns(scratch)
+        now_ns = clock_ns(plane.scratch)
         table = net.mailbox[TAKEN]
         advance(net, now_ns)
         if net.mailbox[TAKEN] != table:
             _note_table(net, plane, table, now_ns)
         _fill_copies(net, plane)
-        moved = 0
-        while moved < _BURST and receive(net, plane.peers, plane.measures, socket, now_ns) != 0:
-            moved += 1
-        moved += receive_frames(net, plane.ip, now_ns)
+        moved = _listen(net, plane, socket, now_ns)
         if control[STARTED] == 0 and net.state[IN_USE] > 0:
             control[STARTED] = now_ns
         moved += _hand_over(net, plane, socket)
-        _look_at_itself(plane, now_ns)
-        # ZMQ_FD tells of changes only: sleep after a turn in which there was nothing at all to do.
-        if moved == 0:
-            now_ns = clock_ns(scratch)
-            left_ns = min(next_event_ns(net), now_ns + _LONGEST_SLEEP_NS) - now_ns - control[SPIN_NS]
-            if left_ns > 0:
-                control[SLEEPS] += 1
-                wait_ready(plane.ip.poll, 1 + plane.ip.words[ATTACHED], left_ns, scratch)
-    control[CPU_NS] = thread_cpu_ns(scratch)
-    control[LOOKED] = clock_ns(scratch)
+        _count(plane, moved, now_ns)
+        _sleep(net, plane, moved)
+    control[CPU_NS] = thread_cpu_ns(plane.scratch)
+    control[LOOKED] = clock_ns(plane.scratch)
     close_messages(plane.peers)
 
 

@@ -31,7 +31,7 @@ DELAY_ERROR: Final = 1
 # words of `words`
 LINKS_GIVEN: Final = 0
 PORTS_GIVEN: Final = 1
-TYPICAL_LATENESS: Final = 2  # a running median, ns
+TYPICAL_LATENESS: Final = 2  # a running median of lateness and sending together, ns
 UNMEASURED: Final = 3  # packets of the host's clock whose stamp cannot be: from the future, or hours old
 CREDIT: Final = 4  # not zero: what a packet has been late on its way here is taken off its delay
 
@@ -50,7 +50,8 @@ class Measures(NamedTuple):
     """Histograms of ns and what belongs to them. Made by `make_measures`."""
 
     words: Any  # int64 [8], see above
-    lateness: Any  # actual minus due, of all packets handed over
+    lateness: Any  # release (when its hand-over began) minus due, of all packets handed over
+    sending: Any  # from release to when the transport had taken it
     delay_error: Any  # from send to hand-over as it was, off what it should have been by so much
     substrate: Any  # from send to ingress
     in_force: Any  # of link tables: in force minus due
@@ -62,6 +63,7 @@ class Measures(NamedTuple):
     of_port: Any  # int32 [ports]: number in `ports`, -1 before the first packet
     picked_up: Any  # int64 [slots]: from send to ingress, or UNKNOWN, as it is for every free slot
     credit: Any  # int64 [slots]: credit at ingress
+    released: Any  # int64 [slots]: when the hand-over began
 
 
 def make_measures(links: int, ports: int, slots: int) -> Measures:
@@ -69,6 +71,7 @@ def make_measures(links: int, ports: int, slots: int) -> Measures:
     return Measures(
         words=np.zeros(8, np.int64),
         lateness=make_histogram(),
+        sending=make_histogram(),
         delay_error=make_histogram(),
         substrate=make_histogram(),
         in_force=make_histogram(),
@@ -80,6 +83,7 @@ def make_measures(links: int, ports: int, slots: int) -> Measures:
         of_port=np.full(ports, -1, np.int32),
         picked_up=np.full(slots, UNKNOWN, np.int64),
         credit=np.zeros(slots, np.int64),
+        released=np.zeros(slots, np.int64),
     )
 
 
@@ -138,17 +142,21 @@ def _number_of_link(measures: Any, row: int, key: Any) -> int:
 def handed_over(net: Any, measures: Any, slot: int, fate: int, now_ns: int) -> None:
     """Count, log and measure a packet that the network delivered and the driver handed over, or could not.
 
-    `fate`: DELIVERED, PEER_GONE or PEER_FULL; `now_ns`: after it was done. The slot is still to be released.
+    `fate`: DELIVERED, PEER_GONE or PEER_FULL; `now_ns`: after it was done, while `measures.released` tells
+    when it began. The slot is still to be released.
     """
     packet = net.packets[slot]
+    released_ns = measures.released[slot]
     net.fates[packet.traffic_class, fate] += 1
-    write_log(net, slot, fate, packet.due_ns, now_ns, packet.link)
+    write_log(net, slot, fate, packet.due_ns, released_ns, packet.link)
     if fate == DELIVERED:
         net.totals[DELIVERED_BYTES] += packet.length
-        late_ns = now_ns - packet.due_ns
+        late_ns = released_ns - packet.due_ns
+        whole_ns = now_ns - packet.due_ns
         words = measures.words
-        words[TYPICAL_LATENESS] += _STEP_NS if late_ns > words[TYPICAL_LATENESS] else -_STEP_NS
+        words[TYPICAL_LATENESS] += _STEP_NS if whole_ns > words[TYPICAL_LATENESS] else -_STEP_NS
         record(measures.lateness, late_ns)
+        record(measures.sending, now_ns - released_ns)
         number = 0
         if packet.link >= 0:
             number = _number_of_link(measures, packet.link, net.links[packet.link].key)
@@ -156,7 +164,7 @@ def handed_over(net: Any, measures: Any, slot: int, fate: int, now_ns: int) -> N
         picked_up_ns = measures.picked_up[slot]
         if picked_up_ns >= 0:
             # Of the credit, the part that has been taken off by now.
-            error_ns = abs(late_ns + picked_up_ns - (measures.credit[slot] - packet.credit_ns))
+            error_ns = abs(whole_ns + picked_up_ns - (measures.credit[slot] - packet.credit_ns))
             record(measures.delay_error, error_ns)
             if packet.link >= 0:
                 record_coarse(measures.links[number, DELAY_ERROR], error_ns)

@@ -20,6 +20,7 @@ from emulator.dataplane.libzmq import (
     EAGAIN,
     MSG_BYTES,
     SNDMORE,
+    clock_ns,
     memcpy,
     word_at,
     zmq_errno,
@@ -205,9 +206,10 @@ def _send_damaged(net: Any, peers: Any, slot: int, socket: int) -> int:
 
 
 @inline_packet_kernel
-def send(net: Any, peers: Any, slot: int, socket: int) -> None:
+def send(net: Any, peers: Any, measures: Any, slot: int, socket: int, scratch: Any) -> None:
     """Send a delivered packet to its peer; its `fate` says what came of it."""
     packet = net.packets[slot]
+    measures.released[slot] = clock_ns(scratch)
     if packet.fate == DELIVERED:
         if _send_identity(peers, socket, packet.target) < 0:
             packet.fate = PEER_FULL if zmq_errno() == EAGAIN else PEER_GONE

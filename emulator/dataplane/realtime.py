@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
+from pathlib import Path
 from typing import Any, Final
 
 LINUX: Final = sys.platform.startswith("linux")
@@ -33,6 +34,17 @@ def priority_permitted() -> bool:
     except OSError:
         return False
     return True
+
+
+def priority_is_rationed() -> bool:
+    """Whether the system stops threads with priority that leave others too little: 5 % as it comes.
+
+    The kernel's documentation, "Real-Time group scheduling": sched_rt_runtime_us, -1 for no limit.
+    """
+    try:
+        return int(Path("/proc/sys/kernel/sched_rt_runtime_us").read_text()) >= 0
+    except (OSError, ValueError):
+        return False
 
 
 def prefer_thread(priority: bool, core: int | None = None) -> None:

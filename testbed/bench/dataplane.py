@@ -190,3 +190,5 @@ def _measure_lateness(peers: Peers, figures: dict[str, float], ratios: dict[str,
             one["lateness_us"]["p99"] / one["timer_us"]["p99"] for one in found[name]
         )
     figures["substrate_us_p50"] = median("", "substrate_us", "p50")
+    figures["sending_us_p50"] = median("", "sending_us", "p50")
+    figures["sending_us_p99"] = median("", "sending_us", "p99")
