@@ -140,6 +140,8 @@ def simulate(
     the flows on, 0: none. `samples`: how many ends of packets are kept one by one. `progress` is told the
     share that is done.
 
+    What is in the network already goes on, and is in no flow's results.
+
     TrafficError for traffic that does not fit the network, in one sentence. RuntimeError when more happened
     at once than the network's log can hold.
     """

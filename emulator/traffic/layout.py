@@ -154,10 +154,10 @@ class Traffic(NamedTuple):
     lengths: Any  # int32: of recorded packets, and tables of sizes
     tags: Any  # TAG [slots]
     groups: Any  # int32 [arrivals]: row of the tally of each recorded arrival
-    tally: Any  # TALLY [rows]: flows, then groups of recorded arrivals
-    fates: Any  # int64 [rows, FATES]
-    delays: Any  # int32 [rows, BUCKETS]
-    windows: Any  # WINDOW [rows, windows]
+    tally: Any  # TALLY [rows + 1]: flows, then groups of recorded arrivals, then nobody
+    fates: Any  # int64 [rows + 1, FATES]
+    delays: Any  # int32 [rows + 1, BUCKETS]
+    windows: Any  # WINDOW [rows + 1, windows]
     samples: Any  # SAMPLE [room + 1]
 
 
@@ -180,13 +180,16 @@ def make_traffic(
     (`agenda.begin`).
     """
     rows = len(flows) if rows is None else rows
-    tally = np.zeros(max(1, rows), TALLY)
+    # The last row is of nobody's packets: those that were in the network before.
+    tally = np.zeros(rows + 1, TALLY)
     tally["delay_min_ns"] = NEVER
     tally["newest_ns"] = tally["first_ns"] = -1
     state = np.zeros(_STATE_WORDS, np.int64)
     state[CHAINED] = bool(len(flows)) and bool((flows["follower"] >= 0).any())
     state[WINDOW_NS] = window_ns if windows else 0
     state[ORIGIN] = origin_ns
+    tags = np.zeros(slots, TAG)
+    tags["row"], tags["flow"] = rows, -1
     # Kernels are compiled for arrays, not for their absence: each has a first element.
     return Traffic(
         flows=records(flows.copy() if len(flows) else np.zeros(1, FLOW)),
@@ -195,7 +198,7 @@ def make_traffic(
         state=state,
         times_ns=times_ns if len(times_ns) else np.zeros(1, np.int64),
         lengths=lengths if len(lengths) else np.zeros(1, np.int32),
-        tags=records(np.zeros(slots, TAG)),
+        tags=records(tags),
         groups=np.zeros(1, np.int32) if groups is None or not len(groups) else groups,
         tally=records(tally),
         fates=np.zeros((len(tally), FATES), np.int64),

@@ -101,7 +101,7 @@ def count_end(traffic: Any, slot: int, fate: int, size: int, now_ns: int) -> Non
             window.delay_max_ns = max(window.delay_max_ns, delay_ns)
         else:
             window.dropped += 1
-    if traffic.samples.shape[0] > 1:
+    if traffic.samples.shape[0] > 1 and row < traffic.tally.shape[0] - 1:
         _sample(traffic, row, tag.sent_ns, delay_ns if fate == DELIVERED else -1, fate)
 
 

@@ -213,6 +213,19 @@ def test_a_network_without_room_counts_what_it_cannot_take_and_goes_on() -> None
     assert net.state[IN_USE] == 0
 
 
+def test_what_is_in_the_network_already_goes_on_and_is_in_no_results() -> None:
+    net = chain()
+    one = FlowSet([Flow("one", LEFT, RIGHT, Recorded([0, MS, 2 * MS]), then=(Follow("ack", RIGHT, LEFT),))])
+    simulate(net, None, recorded((0, table())), 5 * MS, flows=one)
+    after = simulate(net, None, [], S, samples=9)
+    assert len(after.results) == 0
+    assert len(after.results.samples) == 0
+    assert after.fates[DELIVERED] == 3
+    assert after.in_flight == 0
+    other = FlowSet([Flow("other", RIGHT, LEFT, Recorded([2 * S]))])
+    assert simulate(net, None, [], 3 * S, flows=other).results.delivered.tolist() == [1]
+
+
 def test_flows_count_from_their_origin() -> None:
     flows = FlowSet([Flow("one", LEFT, RIGHT, Periodic(0.1))], origin_ns=5 * S)
     run = simulate(chain(), None, recorded((0, table())), 6 * S, flows=flows)
@@ -291,4 +304,3 @@ def test_the_kernels_do_the_same_uncompiled() -> None:
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == small_run()
-    assert DELIVERED == 1
