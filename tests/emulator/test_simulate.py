@@ -15,6 +15,7 @@ from emulator.epochs import LinkUpdates
 from emulator.hoplog import drain_log
 from emulator.jit import records
 from emulator.layout import IN_USE, Network, make_network
+from emulator.links.model import Faults, LinkModel, ModelSet
 from emulator.simulate import ARRIVAL, Simulated, recorded_arrivals, run_arrivals, simulate
 from emulator.traffic.arrivals import ParetoOnOff, Periodic, Poisson, Recorded
 from emulator.traffic.errors import TrafficError
@@ -224,6 +225,20 @@ def test_what_is_in_the_network_already_goes_on_and_is_in_no_results() -> None:
     assert after.in_flight == 0
     other = FlowSet([Flow("other", RIGHT, LEFT, Recorded([2 * S]))])
     assert simulate(net, None, [], 3 * S, flows=other).results.delivered.tolist() == [1]
+
+
+def test_a_duplicate_is_counted_with_its_flow_and_answered_once() -> None:
+    net = chain(2, models=ModelSet([LinkModel("twice", faults=Faults(duplicate=0.5))]))
+    flows = FlowSet([Flow("one", LEFT, RIGHT, Periodic(0.001), then=(Follow("ack", RIGHT, LEFT),))], seed=1)
+    columns = table(2, rate_bps=1e8, model=1)
+    columns.model = np.array([1, 0])
+    run = simulate(net, None, recorded((0, columns), places=2), 2 * S, flows=flows)
+    one, ack = run.results["one"], run.results["ack"]
+    assert 900 < one.copied < 1100
+    assert one.delivered == one.sent + one.copied - one.in_flight
+    assert ack.sent == sum(
+        run.hops["marks"][(run.hops["port"] == LEFT) & (run.hops["fate"] == DELIVERED)] == 0
+    )
 
 
 def test_flows_count_from_their_origin() -> None:
