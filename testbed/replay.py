@@ -15,11 +15,14 @@ import numpy as np
 
 from emulator.accounting import DELIVERED, FATE_NAMES, PEER_FULL, PEER_GONE
 from emulator.epochs import read_tables
-from emulator.layout import make_network
+from emulator.inet.addresses import port_of_destination
+from emulator.layout import ORIGIN, make_network
+from emulator.links.model import ModelSet
 from emulator.links.state import COPY
 from emulator.simulate import ARRIVAL, simulate
+from nodes.wire import CHANNEL_PORT, HEADER_BYTES
 from testbed.errors import BadInput
-from testbed.plant.process import LEAST_ROWS
+from testbed.plant.process import LEAST_ROWS, SLOTS
 from testbed.ports import Ports
 from testbed.scenario import load
 from testbed.store.packets import read_hops
@@ -51,7 +54,9 @@ def replay(run: RunFolder) -> dict[str, Any]:
             f"{run.path}: {counters['log_overflow']} packet-hops were not recorded and "
             f"{counters['fates'].get('no_buffer', 0)} packets found no buffer: it cannot be replayed exactly"
         )
-    arrivals = _arrivals(hops)
+    scenario = load(run.path / "scenario.json")
+    ip_from = Ports(scenario).ip_from
+    arrivals = _arrivals(hops, ip_from)
     unseen = counters["ingress"] - counters["fates"].get("malformed", 0) - len(arrivals)
     lost_tables = info["channel"].get("epochs", {}).get("unrecorded", 0)
     if unseen or lost_tables:
@@ -60,7 +65,6 @@ def replay(run: RunFolder) -> dict[str, Any]:
             f"{run.path}: {unseen} packets had not completed a hop at the end or were not recorded, "
             f"and {lost_tables} link tables were not recorded: it cannot be replayed exactly"
         )
-    scenario = load(run.path / "scenario.json")
     hosts = list(scenario.places)
     world_hosts = _host_places(info, scenario)
     net = make_network(
@@ -69,11 +73,15 @@ def replay(run: RunFolder) -> dict[str, Any]:
         Ports(scenario).capacity,
         links=info["channel"].get("link_rows", LEAST_ROWS),
         log=min(max(65_536, 2 * len(hops)), 1 << 21),
+        slots=SLOTS,
+        models=ModelSet(scenario.world_spec().models),
     )
+    net.state[ORIGIN] = info["t0_ns"]
     for node, port in info["ports"].items():
         place = info["nodes"][node]["place"]
-        net.port_place[port] = world_hosts[place]
-        net.port_host[port] = hosts.index(place)
+        for one in (port, ip_from + port):
+            net.port_place[one] = world_hosts[place]
+            net.port_host[one] = hosts.index(place)
     end_ns = int(hops["due_ns"].max())
     again = simulate(net, arrivals, read_tables(run.link_table_path), end_ns)
     return _compare(hops, again.hops)
@@ -87,8 +95,8 @@ def _host_places(info: dict[str, Any], scenario: Any) -> dict[str, int]:
     }
 
 
-def _arrivals(hops: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """The packets as they entered: one per (port, number), at its first record."""
+def _arrivals(hops: np.ndarray[Any, Any], ip_from: int) -> np.ndarray[Any, Any]:
+    """The packets as they entered: one per (port, number), at its first record. `ip_from`: see Ports."""
     first = hops[(hops["hop"] == 0) & (hops["marks"] & COPY == 0)]
     # A packet dropped on its second hop or later has records of each; hop 0 stands once for each packet.
     order = np.lexsort((first["packet"], first["port"], first["ingress_ns"]))
@@ -100,9 +108,27 @@ def _arrivals(hops: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     words = np.ascontiguousarray(first["header"]).view("<i8").reshape(-1, 6)
     arrivals["header"] = words
     arrivals["traffic_class"] = first["traffic_class"]
+    arrivals["ttl"] = first["ttl"]
+    arrivals["credit_ns"] = _credits_ns(hops, first)
     via = (words[:, 1] >> 32) & 0xFFFFFFFF
     arrivals["target"] = np.where(via != 0, via, words[:, 1] & 0xFFFFFFFF)
+    # The channel's own packets are what places answer to IP, and enter there.
+    ip = (first["port"] >= ip_from) | (first["port"] == CHANNEL_PORT)
+    arrivals["at"][ip] = first["from_place"][ip] + 1
+    octets = np.ascontiguousarray(first["header"][ip]).view(np.uint8).reshape(-1, HEADER_BYTES)
+    numbers = np.array([port_of_destination(packet, 0) for packet in octets], np.int64)
+    arrivals["target"][ip] = np.where(numbers >= 0, ip_from + numbers, CHANNEL_PORT)
     return arrivals
+
+
+def _credits_ns(hops: np.ndarray[Any, Any], first: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """What was taken off each packet's delay on all of its hops together, ns."""
+    code = hops["port"].astype(np.uint64) << np.uint64(40) | hops["packet"]
+    wanted = first["port"].astype(np.uint64) << np.uint64(40) | first["packet"]
+    known, place = np.unique(code, return_inverse=True)
+    sums = np.bincount(place, weights=hops["credit_ns"], minlength=len(known))
+    credits: np.ndarray[Any, Any] = sums[np.searchsorted(known, wanted)].astype(np.int64)
+    return credits
 
 
 def _compare(before: np.ndarray[Any, Any], after: np.ndarray[Any, Any]) -> dict[str, Any]:

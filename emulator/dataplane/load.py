@@ -137,6 +137,26 @@ def receive(socket: int, count: int, delays: Any, scratch: Any, shared: Any) -> 
     return received
 
 
+@packet_kernel
+def receive_each(socket: int, numbers: Any, delays_ns: Any, scratch: Any) -> int:
+    """Receive messages until the arrays are full or none comes for the socket's RCVTIMEO; how many came.
+
+    For each its number, and the time since it was sent, ns.
+    """
+    message = scratch.ctypes.data + 64
+    zmq_msg_init(message)
+    received = 0
+    while received < numbers.shape[0] and zmq_msg_recv(message, socket, 0) >= 0:
+        now_ns = clock_ns(scratch)
+        if zmq_msg_size(message) >= HEADER_BYTES:
+            content = zmq_msg_data(message)
+            numbers[received] = word_at(content + 8 * _NUMBER)
+            delays_ns[received] = now_ns - word_at(content + 8 * _SENT_NS)
+            received += 1
+    zmq_msg_close(message)
+    return received
+
+
 def make_receiver_scratch() -> np.ndarray[Any, Any]:
     """Scratch of `receive`: a clock's words, and a message."""
     return np.zeros((64 + MSG_BYTES) // 8, np.int64)

@@ -60,6 +60,12 @@ def bench(
             callback=writable_file,
         ),
     ] = None,
+    trace: Annotated[
+        Path | None,
+        typer.Option(metavar="PATH", help="trace: CSV with a time column and rtt_ms or delay_ms."),
+    ] = None,
+    duration: Annotated[float | None, typer.Option(metavar="S", help="soak, trace: how long.")] = None,
+    rate: Annotated[float | None, typer.Option(metavar="N", help="soak: messages a second.")] = None,
     json_file: JsonFile = None,
 ) -> None:
     """Measure this machine: figures beside the limits they should keep."""
@@ -69,6 +75,6 @@ def bench(
         for each, about in known().items():
             print(f"{each:<12}{about}")
         raise BadInput("bench: NAME is missing, give one of those above, or all")
-    content, holds = run_bench(name, elements=elements, plot=plot)
+    content, holds = run_bench(name, elements=elements, plot=plot, trace=trace, duration=duration, rate=rate)
     write_json(json_file, content)
     raise typer.Exit(0 if holds else 1)

@@ -18,7 +18,7 @@ import numpy as np
 from emulator.dataplane.channel import Channel
 from emulator.epochs import LinkUpdates
 from emulator.hoplog import drain_log
-from emulator.layout import make_network
+from emulator.layout import ORIGIN, make_network
 from emulator.world import World
 from nodes import wire
 from testbed.member import Member
@@ -123,6 +123,8 @@ class Plant:
                     self._end(0)
                     return
         t0_ns = self._member.started.t0_ns
+        # Recordings are played, frames and slots begin, with the run.
+        self._net.state[ORIGIN] = t0_ns
         self._epochs.prepare(t0_ns)
         self._epochs.start()
         ticks = Ticks(t0_ns, round(self._scenario.run.window_s * 1e9), time.monotonic_ns())
