@@ -33,8 +33,8 @@ FIRST_PORT: Final = 0  # ports from this number on are IP interfaces
 ATTACHED: Final = 1  # entries of `poll` behind the first: 1 since the first interface came
 SPARE: Final = 2  # frame that the next read goes to
 WATCHER: Final = 3  # descriptor on which interfaces are watched, -1: none yet
-OWED_FIRST: Final = 4  # of `owed`: next to enter the network
-OWED_LAST: Final = 5
+WAITING_FIRST: Final = 4  # of `waiting`: next to enter the network
+WAITING_LAST: Final = 5
 REPORTS: Final = 6  # errors that places have sent
 ANSWERS: Final = 7  # echo requests that places have answered
 UNSENT: Final = 8  # reports and answers for which there was no room
@@ -54,7 +54,9 @@ _COLUMNS: Final = 8
 
 #: requests that wait for the loop at most
 _REQUESTS: Final = 64
-_OWED: Final = 256
+#: frames that wait to enter the network, at most; of them, read ones leave room for the messages of places
+_WAITING: Final = 1024
+MOST_READ: Final = 768
 _EVENTS: Final = 64
 #: how long a request waits for the loop, which looks every few ms
 _PATIENCE_S: Final = 5.0
@@ -74,7 +76,7 @@ class IpPlane(NamedTuple):
     free: Any  # int64 [SIZES]: first free frame of each size
     slot_frame: Any  # int64 [slots]: frame of the packet in each slot of the network, -1: none
     slot_segment: Any  # int64 [slots]: which packet of the frame
-    owed: Any  # int64 [_OWED]: frames that places have still to send
+    waiting: Any  # int64 [_WAITING]: frames that were read, or written by places, and enter the network next
     bucket: Any  # emulator.inet.rate_limit: of all errors together
     out: Any  # uint8: where headers, and damaged packets, are written
     parts: Any  # int64 [4]: struct iovec [2]
@@ -128,7 +130,7 @@ def make_ip_plane(
         free=free,
         slot_frame=np.full(slots, -1, np.int64),
         slot_segment=np.zeros(slots, np.int64),
-        owed=np.zeros(_OWED, np.int64),
+        waiting=np.zeros(_WAITING, np.int64),
         bucket=make_bucket(),
         out=np.zeros(HEADER_ROOM + LARGE_OCTETS, np.uint8),
         parts=np.zeros(4, np.int64),

@@ -17,7 +17,7 @@ import numpy as np
 
 from emulator.accounting import DELIVERED, HOP_LIMIT, NO_ROUTE, PEER_GONE, TOO_LONG, UNKNOWN_DESTINATION
 from emulator.dataplane.ip_frames import leave_frame, take_frame
-from emulator.dataplane.ip_plane import ANSWERS, FIRST_PORT, OWED_FIRST, OWED_LAST, REPORTS, UNSENT
+from emulator.dataplane.ip_plane import ANSWERS, FIRST_PORT, REPORTS, UNSENT, WAITING_FIRST, WAITING_LAST
 from emulator.inet import icmp
 from emulator.inet.headers import parse
 from emulator.inet.rate_limit import take
@@ -48,7 +48,7 @@ def error_of(fate: int) -> int:
 def _room(ip: Any, octets: int) -> int:
     """A frame for a message, -1 when there is no room for it."""
     frame = -1
-    if ip.words[OWED_LAST] - ip.words[OWED_FIRST] < ip.owed.shape[0]:
+    if ip.words[WAITING_LAST] - ip.words[WAITING_FIRST] < ip.waiting.shape[0]:
         frame = take_frame(ip, octets)
     if frame < 0:
         ip.words[UNSENT] += 1
@@ -102,7 +102,7 @@ def speak(ip: Any, packet: Any, slot: int, fate: int, mtu: int, now_ns: int) -> 
         made.hop_limit = parsed.hop_limit
         made.traffic_class = parsed.traffic_class
         made.to_place = 0
-        ip.owed[ip.words[OWED_LAST] % ip.owed.shape[0]] = frame
-        ip.words[OWED_LAST] += 1
+        ip.waiting[ip.words[WAITING_LAST] % ip.waiting.shape[0]] = frame
+        ip.words[WAITING_LAST] += 1
     elif frame >= 0:
         leave_frame(ip, frame)

@@ -35,11 +35,12 @@ from emulator.dataplane.ip_plane import (
     FIRST_PORT,
     FRAMES_READ,
     FRAMES_WRITTEN,
-    OWED_FIRST,
-    OWED_LAST,
+    MOST_READ,
     PACKETS_READ,
     PACKETS_WRITTEN,
     SPARE,
+    WAITING_FIRST,
+    WAITING_LAST,
     WATCHER,
     IpPlane,
     attach,
@@ -209,56 +210,59 @@ def _note_header(ip: Any, frame: int, segment: int) -> None:
 
 
 @inline_packet_kernel
-def receive_frames(net: Any, ip: Any, now_ns: int) -> int:
-    """Take what the interfaces have sent into the network, at `now_ns`; how many packets that were.
+def _enter_frames(net: Any, ip: Any, now_ns: int) -> int:
+    """Every packet of the frames that wait enters the network; how many those are."""
+    moved = 0
+    while ip.words[WAITING_FIRST] != ip.words[WAITING_LAST]:
+        frame = ip.waiting[ip.words[WAITING_FIRST] % ip.waiting.shape[0]]
+        ip.words[WAITING_FIRST] += 1
+        made = ip.frames[frame]
+        packets = made.packets
+        for segment in range(packets):
+            size = made.header_bytes
+            size += made.last_payload_bytes if segment == packets - 1 else made.payload_bytes
+            _note_header(ip, frame, segment)
+            slot = enter(
+                net, now_ns, made.place, made.port, made.target, size,
+                made.hop_limit, made.traffic_class, 0, ip.header,
+            )  # fmt: skip
+            if slot >= 0:
+                ip.slot_frame[slot] = frame
+                ip.slot_segment[slot] = segment
+                made.users += 1
+        leave_frame(ip, frame)
+        moved += packets
+    return moved
 
-    So does what places owe. No interface has more than a burst taken before the others had their turn.
+
+@inline_packet_kernel
+def receive_frames(net: Any, ip: Any, now_ns: int) -> int:
+    """Take what was read the last time into the network, at `now_ns`, and read again; how much that was.
+
+    A frame enters at a time that was taken after it was read: the loop may be kept from running between the
+    two, and a packet would else be due before its delay is over, which nothing would tell. So do the messages
+    of places. No interface has more than a burst read before the others had their turn.
     """
     moved = 0
     if is_asked(ip):
         take_requests(ip)
     if ip.words[ATTACHED] != 0:
+        moved = _enter_frames(net, ip, now_ns)
         events = ip_device.which_are_ready(ip.words[WATCHER], ip.events)
-        event = interface = left = 0
-        going = True
-        while going:
-            frame = _NOTHING
-            if ip.words[OWED_FIRST] != ip.words[OWED_LAST]:
-                frame = ip.owed[ip.words[OWED_FIRST] % ip.owed.shape[0]]
-                ip.words[OWED_FIRST] += 1
-            elif left > 0:
+        for event in range(events):
+            interface = ip_device.number_of_event(ip.events, event)
+            left = _BURST if ip.interfaces[interface, DESCRIPTOR] >= 0 else 0
+            while left > 0 and ip.words[WAITING_LAST] - ip.words[WAITING_FIRST] < MOST_READ:
                 frame = _read_frame(net.port_place, net.totals, net.entered, net.fates, ip, interface)
-                left -= 1
                 if frame == _NOTHING:
                     left = 0
-                elif frame == _DROPPED:
-                    moved += 1
                 else:
+                    moved += 1
+                    left -= 1
+                if frame >= 0:
                     left -= ip.frames[frame].packets - 1
-            elif event < events:
-                interface = ip_device.number_of_event(ip.events, event)
-                event += 1
-                if ip.interfaces[interface, DESCRIPTOR] >= 0:
-                    left = _BURST
-            else:
-                going = False
-            if frame >= 0:
-                made = ip.frames[frame]
-                packets = made.packets
-                for segment in range(packets):
-                    size = made.header_bytes
-                    size += made.last_payload_bytes if segment == packets - 1 else made.payload_bytes
-                    _note_header(ip, frame, segment)
-                    slot = enter(
-                        net, now_ns, made.place, made.port, made.target, size,
-                        made.hop_limit, made.traffic_class, 0, ip.header,
-                    )  # fmt: skip
-                    if slot >= 0:
-                        ip.slot_frame[slot] = frame
-                        ip.slot_segment[slot] = segment
-                        made.users += 1
-                leave_frame(ip, frame)
-                moved += packets
+                    ip.waiting[ip.words[WAITING_LAST] % ip.waiting.shape[0]] = frame
+                    ip.words[WAITING_LAST] += 1
     return moved
 
 

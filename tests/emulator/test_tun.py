@@ -132,6 +132,7 @@ def test_a_transfer_arrives_whole_whatever_the_links_do(address: Any, model: Any
 def test_super_segments_cross_as_packets_and_are_joined_again() -> None:
     with world() as made:
         transfer(made, host_ipv4(2), 4 * MEGABYTE)
+        made.settle()
         came = tun.interface_counters(made.ip, FIRST_PORT + 1)
         went = tun.interface_counters(made.ip, FIRST_PORT + 2)
         assert came["packets_read"] >= 4 * MEGABYTE // 1448

@@ -13,7 +13,7 @@ import numpy as np
 
 from emulator.dataplane import ip_frames
 from emulator.dataplane.channel import Channel
-from emulator.dataplane.ip_plane import OWED_FIRST, OWED_LAST, make_ip_plane
+from emulator.dataplane.ip_plane import WAITING_FIRST, WAITING_LAST, make_ip_plane
 from emulator.epochs import LinkUpdates
 from emulator.inet.addresses import host_ipv4, host_ipv6
 from emulator.layout import TAKEN, make_network
@@ -146,7 +146,9 @@ class TunWorld:
         ended = counted["delivered"] + sum(counted["fates"].values()) + counted["in_flight"]
         assert int(self.net.entered.sum()) + counted["copied"] == ended
         if counted["in_flight"] == 0:
-            assert ip_frames.frames_in_use(self.ip) == self.ip.words[OWED_LAST] - self.ip.words[OWED_FIRST]
+            assert (
+                ip_frames.frames_in_use(self.ip) == self.ip.words[WAITING_LAST] - self.ip.words[WAITING_FIRST]
+            )
 
 
 def wait_for(condition: Any, patience_s: float = 20.0) -> None:
