@@ -268,6 +268,8 @@ class Channel:
             "ingress": int(self.net.totals[ENTERED]),
             "ingress_bytes": int(self.net.totals[ENTERED_BYTES]),
             "copied": int(self.net.totals[COPIED]),
+            # of those that entered: IP packets of interfaces, and what places answered them
+            "ip_packets": self._ip_packets(),
             "delivered": int(fates[DELIVERED]),
             "delivered_bytes": int(self.net.totals[DELIVERED_BYTES]),
             "in_flight": int(self.net.state[IN_USE]),
@@ -278,6 +280,10 @@ class Channel:
             "unknown_peers": int(self._plane.peers.words[UNKNOWN_PEERS]),
             "damaged": int(self._plane.peers.words[DAMAGED]),
         }
+
+    def _ip_packets(self) -> int:
+        first = int(self._plane.ip.words[ip_plane.FIRST_PORT])
+        return int(self.net.port_packets[0] + self.net.port_packets[first:].sum())
 
     def books(self) -> dict[str, Any]:
         """What came in, went out and was dropped, by class and by link, while it goes on (`books.books`)."""

@@ -1,12 +1,9 @@
 """The real-time loop, compiled: packets in, the network in between, packets out when due.
 
-One thread runs it without the GIL. In a turn it lets the network advance to the present, receives what has
-come, hands over what is due, and sleeps when there was nothing to do, until the next thing is due or
-something comes. Nothing is allocated; peers and IP interfaces have modules of their own.
-
-All that a turn receives enters the network at one time, that to which the network was advanced just before:
-so what happened before happens before, and a replay has the same order. The burst is short, so that
-this time is no more than a few microseconds off.
+One thread runs it without the GIL. In a turn it lets the network advance to the present, lets enter what
+the last turn has received, receives more, hands over what is due, and sleeps when there was nothing to do,
+until the next thing is due or something comes. Nothing is allocated; peers and IP interfaces have modules
+of their own.
 """
 
 from __future__ import annotations
@@ -18,9 +15,11 @@ from emulator.dataplane.histogram import record
 from emulator.dataplane.libzmq import clock_ns, thread_cpu_ns, wait_ready
 from emulator.dataplane.measures import Measures
 from emulator.dataplane.peers import (
+    BURST,
     Peers,
     close_messages,
     copy_message,
+    enter_received,
     finish,
     open_messages,
     receive,
@@ -53,8 +52,6 @@ _SLEPT: Final = 24  # ns slept since _COUNTED
 _NAP: Final = 25  # ns still to be slept for the last stretch
 CONTROL_WORDS: Final = 32
 
-#: messages that enter the network at one time
-_BURST: Final = 16
 #: packets handed over between two looks at the clock
 _GROUP: Final = 8
 #: once found empty, the socket is let alone for so long, if there is no sleep: to look is a system call
@@ -125,12 +122,12 @@ def _hand_over(net: Any, plane: Plane, socket: int) -> int:
 
 @inline_packet_kernel
 def _listen(net: Any, plane: Plane, socket: int, now_ns: int) -> int:
-    """Take what peers and interfaces have sent into the network; how many packets that was."""
+    """Let what was received last enter the network, and receive more; how many packets that was."""
+    enter_received(net, plane.peers, plane.measures, now_ns)
     moved = 0
     if now_ns >= plane.control[_LISTEN]:
-        while moved < _BURST and receive(net, plane.peers, plane.measures, socket, now_ns) != 0:
-            moved += 1
-        if moved < _BURST:
+        moved = receive(net, plane.peers, socket)
+        if moved < BURST:
             plane.control[_LISTEN] = now_ns + _PAUSE_NS
     return moved + receive_frames(net, plane.ip, now_ns)
 
