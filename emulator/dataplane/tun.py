@@ -58,6 +58,7 @@ from emulator.dataplane.libzmq import clock_ns
 from emulator.hoplog import write_log
 from emulator.inet import addresses
 from emulator.inet.headers import IPV6_BYTES, SOUND, parse
+from emulator.inet.icmp import asks_for_echo
 from emulator.inet.octets import copy as copy_octets
 from emulator.inet.octets import octet
 from emulator.inet.segments import split, write_header, write_packet_header, write_segment
@@ -345,6 +346,18 @@ def _write_run(ip: Any, packet: Any, slot: int, count: int) -> int:
 
 
 @inline_packet_kernel
+def _is_answered_for(ip: Any, packet: Any, slot: int) -> bool:
+    """Whether a packet asks a node for an echo that has no interface now: its place answers for it."""
+    interface = packet.target - ip.words[FIRST_PORT]
+    answered = False
+    if interface < ip.interfaces.shape[0] and ip.interfaces[interface, DESCRIPTOR] < 0:
+        about = ip.frames[ip.slot_frame[slot]]
+        if packet.marks & CORRUPT == 0 and about.packets == 1:
+            answered = asks_for_echo(ip.octets, about.at)
+    return answered
+
+
+@inline_packet_kernel
 def hand_over_frames(net: Any, ip: Any, index: int, now_ns: int) -> int:
     """Write `net.ready[index]`, a packet to or from an interface, and any that go with it in one frame.
 
@@ -360,7 +373,7 @@ def hand_over_frames(net: Any, ip: Any, index: int, now_ns: int) -> int:
         if ip.slot_frame[slot] < 0:
             # a packet of ZeroMQ, for a port that takes IP
             fate = UNKNOWN_DESTINATION
-        elif ip.frames[ip.slot_frame[slot]].to_place != 0:
+        elif ip.frames[ip.slot_frame[slot]].to_place != 0 or _is_answered_for(ip, packet, slot):
             to_place = True
         else:
             count = _run_length(net.packets, net.ready, index, net.state[READY], ip)

@@ -189,15 +189,26 @@ def write_error(
 
 
 @kernel
+def asks_for_echo(frame: Octets, at: int) -> bool:
+    """Whether the IP packet at `at`, which has passed `split`, is an echo request of ICMP or ICMPv6."""
+    packet = parse(frame, at, at + stated_length(frame, at))
+    if packet.fragment != WHOLE or packet.length - packet.transport < _ICMP_BYTES:
+        return False
+    if packet.version == 4:
+        return packet.protocol == ICMP and octet(frame, at + packet.transport) == _ECHO_REQUEST_V4
+    return packet.protocol == ICMPV6 and octet(frame, at + packet.transport) == _ECHO_REQUEST_V6
+
+
+@kernel
 def write_echo_reply(frame: Octets, at: int, out: Octets, to: int) -> int:
-    """Write the answer of a place to an echo request that has come to it.
+    """Write the answer of a place to an echo request that has come to it, or to a host it answers for.
 
     Parameters:
         frame, at: the frame and where its IP packet begins; it has passed `split`
         out, to: where the IP header of the answer goes; the virtio header goes into the ten octets before
 
     Result: length of the answer, bytes, with the virtio header not counted; 0: there is none, since the
-    packet is no sound echo request for a place, a fragment of one, not from a single host, or longer than
+    packet is no sound echo request for a place or host, a fragment of one, not from a single host, or longer than
     the room. Options and extension headers are not repeated.
     """
     packet = parse(frame, at, at + stated_length(frame, at))
@@ -212,7 +223,8 @@ def write_echo_reply(frame: Octets, at: int, out: Octets, to: int) -> int:
     start = at + packet.transport
     if octet(frame, start) != asked or octet(frame, start + 1) != 0:
         return 0
-    if destination(frame, at)[0] != PLACE or not _may_be_reported(frame, at, packet):
+    kind = destination(frame, at)[0]
+    if (kind != PLACE and kind != HOST) or not _may_be_reported(frame, at, packet):
         return 0
     end = start + size
     partial = virtio.flags(frame, at) & virtio.NEEDS_CSUM

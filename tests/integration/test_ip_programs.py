@@ -75,6 +75,12 @@ def test_ping_crosses_a_satellite_by_name(going: harness.Started) -> None:
     assert min(times_ms) > LEAST_RTT_MS
 
 
+def test_a_place_answers_for_a_node_behind_which_nothing_runs(going: harness.Started) -> None:
+    ping = behind(going, "sensor-1", program("ping"), "-c", "10", "-i", "0.05", "edge-sat")
+    output, _ = ping.communicate(timeout=60)
+    assert ping.returncode == 0, output
+
+
 def test_ping_over_ipv6(going: harness.Started) -> None:
     ping = behind(going, "sensor-1", program("ping"), "-6", "-c", "10", "-i", "0.05", "gateway-1")
     output, _ = ping.communicate(timeout=60)

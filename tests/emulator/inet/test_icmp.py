@@ -36,6 +36,7 @@ from emulator.inet.icmp import (
     PORT_UNREACHABLE,
     PROHIBITED,
     TIME_EXCEEDED,
+    asks_for_echo,
     write_echo_reply,
     write_error,
 )
@@ -254,6 +255,27 @@ def test_a_place_answers_an_ipv6_echo_request(payload: bytes, number: int, tc: i
     assert answer == bytes(wanted / ICMPv6EchoReply(id=number, seq=3, data=payload))
 
 
+def test_a_host_is_answered_for_in_its_own_name() -> None:
+    four = _reply(frame(IP(src=HOST_A4, dst=HOST_B4) / ICMP(id=1) / Raw(b"abc")))
+    assert (IP(four).src, IP(four).dst, IP(four)[ICMP].type) == (HOST_B4, HOST_A4, 0)
+    six = _reply(frame(IPv6(src=HOST_A6, dst=HOST_B6) / ICMPv6EchoRequest(data=b"abc")))
+    assert (IPv6(six).src, IPv6(six).dst) == (HOST_B6, HOST_A6)
+
+
+@pytest.mark.parametrize(
+    ("packet", "asks"),
+    [
+        (IP(src=HOST_A4, dst=HOST_B4) / ICMP(), True),
+        (IP(src=HOST_A4, dst=HOST_B4) / ICMP(type=0), False),
+        (IP(src=HOST_A4, dst=HOST_B4) / UDP(dport=8) / Raw(b"\x08"), False),
+        (IPv6(src=HOST_A6, dst=HOST_B6) / ICMPv6EchoRequest(), True),
+        (IPv6(src=HOST_A6, dst=HOST_B6) / ICMPv6EchoReply(), False),
+    ],
+)
+def test_echo_requests_are_told_from_other_packets(packet: Any, asks: bool) -> None:
+    assert asks_for_echo(frame(packet), AT) is asks
+
+
 def test_a_request_whose_checksum_is_left_to_the_device_is_answered_with_a_complete_one() -> None:
     request = IP(bytes(IP(src=HOST_A4, dst=place_ipv4(5)) / ICMP(id=1) / Raw(b"abc")))
     complete = _reply(frame(request))
@@ -277,7 +299,6 @@ def _damaged(packet: Any) -> bytes:
     [
         pytest.param(_damaged(_PING4), id="damaged, IPv4"),
         pytest.param(_damaged(_PING6), id="damaged, IPv6"),
-        pytest.param(IP(src=HOST_A4, dst=HOST_B4) / ICMP(), id="for a host"),
         pytest.param(IP(src=HOST_A4, dst="224.0.0.1") / ICMP(), id="for a group"),
         pytest.param(IP(src="0.0.0.0", dst=place_ipv4(5)) / ICMP(), id="from nobody"),
         pytest.param(IP(src=HOST_A4, dst=place_ipv4(5)) / ICMP(type=0), id="an answer"),
