@@ -11,10 +11,13 @@ if TYPE_CHECKING:
     from emulator.constellation import Constellation
     from emulator.errors import WorldError
     from emulator.geometry import doppler_hz
+    from emulator.layout import network_of
+    from emulator.links.model import LinkModel
     from emulator.observer import Site
     from emulator.radio.budget import LinkBudget, link_budget
     from emulator.radio.presets import radio_preset
     from emulator.radio.slant_path import Attenuation, attenuation
+    from emulator.simulate import WorldTables
     from emulator.spec import (
         AccessSpec,
         Antenna,
@@ -29,6 +32,8 @@ if TYPE_CHECKING:
         WorldSpec,
     )
     from emulator.table import Adjustments, LinkTable
+    from emulator.traffic.arrivals import ParetoOnOff, Periodic, Poisson, Recorded
+    from emulator.traffic.flows import Flow, FlowSet, Follow
     from emulator.world import World
 
 __all__ = [
@@ -40,20 +45,30 @@ __all__ = [
     "Constellation",
     "ConstellationSpec",
     "FixedLink",
+    "Flow",
+    "FlowSet",
+    "Follow",
     "Geostationary",
     "LinkBudget",
+    "LinkModel",
     "LinkTable",
     "OverRegion",
+    "ParetoOnOff",
+    "Periodic",
     "Place",
+    "Poisson",
     "RadioSpec",
+    "Recorded",
     "Site",
     "Waypoint",
     "World",
     "WorldError",
     "WorldSpec",
+    "WorldTables",
     "attenuation",
     "doppler_hz",
     "link_budget",
+    "network_of",
     "radio_preset",
 ]
 
@@ -66,20 +81,30 @@ _HOMES = {
     "Constellation": "emulator.constellation",
     "ConstellationSpec": "emulator.spec",
     "FixedLink": "emulator.spec",
+    "Flow": "emulator.traffic.flows",
+    "FlowSet": "emulator.traffic.flows",
+    "Follow": "emulator.traffic.flows",
     "Geostationary": "emulator.spec",
     "LinkBudget": "emulator.radio.budget",
+    "LinkModel": "emulator.links.model",
     "LinkTable": "emulator.table",
     "OverRegion": "emulator.spec",
+    "ParetoOnOff": "emulator.traffic.arrivals",
+    "Periodic": "emulator.traffic.arrivals",
     "Place": "emulator.spec",
+    "Poisson": "emulator.traffic.arrivals",
     "RadioSpec": "emulator.spec",
+    "Recorded": "emulator.traffic.arrivals",
     "Site": "emulator.observer",
     "Waypoint": "emulator.spec",
     "World": "emulator.world",
     "WorldError": "emulator.errors",
     "WorldSpec": "emulator.spec",
+    "WorldTables": "emulator.simulate",
     "attenuation": "emulator.radio.slant_path",
     "doppler_hz": "emulator.geometry",
     "link_budget": "emulator.radio.budget",
+    "network_of": "emulator.layout",
     "radio_preset": "emulator.radio.presets",
 }
 

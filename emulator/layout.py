@@ -5,11 +5,13 @@ Layouts only; what happens in them is `network`'s.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 
 from emulator.accounting import BOOK_COLUMNS, FATES
+from emulator.errors import WorldError
 from emulator.jit import records
 from emulator.links.state import CLASSES, LINK, LINK_UPDATE, NEVER, PACKET
 
@@ -174,3 +176,29 @@ def make_network(
         mail_links=records(mail),
         mail_routes=routes,
     )
+
+
+def network_of(world: Any, ports: Mapping[int, str], *, slots: int = 16384, log: int = 65536) -> Network:
+    """An empty network for a `World`, with ports (numbers from 1) at places that it names as hosts.
+
+    WorldError for a port at a place that is no host of the world, or of a number that cannot be.
+    """
+    rows = 1 << max(8, (world.most_rows() - 1).bit_length())
+    hosts = [place.id for place in world.spec.places]
+    net = make_network(
+        len(world.places),
+        len(world.hosts),
+        max(ports, default=0) + 1,
+        links=rows,
+        slots=slots,
+        log=log,
+        models=world.models,
+    )
+    for port, place in ports.items():
+        if port < 1:
+            raise WorldError(f"port {port}, allowed: 1 and above")
+        if place not in hosts:
+            raise WorldError(f"port {port} is at {place!r}, allowed: {', '.join(hosts[:8])}")
+        net.port_host[port] = hosts.index(place)
+        net.port_place[port] = int(world.hosts[hosts.index(place)])
+    return net

@@ -13,7 +13,7 @@ README = Path(__file__).parent.parent / "README.md"
 def _run(mark: str) -> list[str]:
     """What the example that has `mark` in it prints, in a process of its own."""
     blocks = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
-    (example,) = [block for block in blocks if mark in block]
+    example = next(block for block in blocks if mark in block)
     done = subprocess.run([sys.executable, "-c", example], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
@@ -30,6 +30,26 @@ def test_the_example_of_a_world_prints_a_way_over_satellites() -> None:
     way, figures = _run("World(")
     assert re.fullmatch(r"munich( sat-\d+-\d+)+ new-york", way)
     assert re.fullmatch(r"\d+\.\d ms, [1-9]\d* Mbit/s", figures)
+
+
+def test_the_example_of_virtual_time_goes_on_where_the_one_before_ends() -> None:
+    blocks = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    world, ahead = (next(b for b in blocks if mark in b) for mark in ("World(", "network_of(world"))
+    done = subprocess.run([sys.executable, "-c", world + ahead], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert re.fullmatch(r"1[12]\d{3} pings: \d+\.\d ms, loss 0\.0%", done.stdout.splitlines()[-1])
+
+
+def test_the_models_shown_are_ones_a_scenario_can_have(tmp_path: Path) -> None:
+    from testbed.scenario import load, shipped
+
+    (tables,) = re.findall(r"```toml\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    laptop = next(path for name, _, path in shipped() if name == "laptop").read_text(encoding="utf-8")
+    (tmp_path / "ping.csv").write_text("t_s,rtt_ms\n0,40\n1,50\n")
+    written = laptop + "\n" + tables
+    (tmp_path / "with-models.toml").write_text(written)
+    models = {model.name for model in load(tmp_path / "with-models.toml").world_spec().models}
+    assert models == {"terminal-up", "recorded"}
 
 
 def test_every_command_and_picture_exists() -> None:

@@ -86,6 +86,13 @@ def test_a_routing_loop_ends_at_the_hop_limit() -> None:
     assert fates(run) == {"hop_limit": 1}
 
 
+def test_a_route_may_be_as_long_as_across_a_large_grid() -> None:
+    places = 60
+    tables = recorded((0, table(places, delay_ns=MS)), places=places)
+    run = simulate(chain(places), arrivals([10 * MS]), tables, 1 * S)
+    assert fates(run) == {"delivered": 1}
+
+
 def test_an_unknown_destination_is_counted() -> None:
     run = simulate(chain(), arrivals([10 * MS] * 2, target=7), recorded((0, table())), 1 * S)
     assert fates(run) == {"unknown_destination": 2}
