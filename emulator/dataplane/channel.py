@@ -70,12 +70,12 @@ class Channel:
     """A network in real time behind one ROUTER socket. Use as a context manager, or `start`, `stop`.
 
     `endpoint`: one or several to bind: tcp on the loopback interface, ipc, or inproc, for which `context`
-    must be the one the peers have. `latency`: "spin" (the loop never sleeps), "balanced" (it is awake before
-    something is due) or "economical" (it sleeps whenever it can). `realtime`: take what priority and memory
-    the system permits. `core`: one that the loop has to itself. `ip_ports_from`: ports from this number on
-    are IP interfaces. `compensate`: what a packet has been late on its way here, and is usually late on its
-    way out, is taken off its delay (at most 1 ms; packets stamped with this host's clock). `probe_ns`: how
-    often the machine's own timers are looked at.
+    must be the one the peers have. `latency`: "spin" (the loop hardly ever sleeps, which wants four cores),
+    "balanced" (it is awake before something is due) or "economical" (it sleeps whenever it can). `realtime`:
+    take what priority and memory the system permits. `core`: one that the loop has to itself.
+    `ip_ports_from`: ports from this number on are IP interfaces. `compensate`: what a packet has been late on
+    its way here, and is usually late on its way out, is taken off its delay (at most 1 ms; packets stamped
+    with this host's clock). `probe_ns`: how often the machine's own timers are looked at.
     """
 
     def __init__(
@@ -168,7 +168,9 @@ class Channel:
             # A context that is not ours may have its threads already, and is its owner's to set.
             if self._own_context:
                 self._context.set(zmq.THREAD_SCHED_POLICY, os.SCHED_FIFO)
-                self._context.set(zmq.THREAD_PRIORITY, host.PRIORITY)
+                # A loop that never sleeps would keep it waiting, were they on the same core.
+                above = int(self.latency == "spin")
+                self._context.set(zmq.THREAD_PRIORITY, host.PRIORITY + above)
             self._priority = True
             self.scheduling = "SCHED_FIFO"
 

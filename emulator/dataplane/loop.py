@@ -48,7 +48,7 @@ _MOVED: Final = 20  # packets received and handed over since _COUNTED
 _COUNTED: Final = 21
 _BUSY: Final = 22  # 1: much to do
 NAP_NS: Final = 23  # sleep at least so long of every ms; 0: no need
-_SLEPT: Final = 24  # ns slept since _COUNTED
+_SLEPT: Final = 24  # ns slept since _COUNTED, naps not counted
 _NAP: Final = 25  # ns still to be slept for the last stretch
 CONTROL_WORDS: Final = 32
 
@@ -172,7 +172,9 @@ def _sleep(net: Any, plane: Plane, moved: int) -> None:
         now_ns = clock_ns(plane.scratch)
         left_ns = min(next_event_ns(net), now_ns + _LONGEST_SLEEP_NS) - now_ns
         if control[_NAP] > 0 and (left_ns > control[_NAP] or now_ns - control[_COUNTED] > _CHOICE_NS):
+            slept_ns = control[_SLEPT]
             _wait(plane, 0, control[_NAP], now_ns)
+            control[_SLEPT] = slept_ns
             control[_NAP] = 0
         elif moved == 0 and control[_BUSY] != 0 and control[REST_NS] > 0:
             control[RESTS] += 1

@@ -26,6 +26,8 @@ HIGH_WATER: Final = 100_000
 #: the longest that anything is waited for
 PATIENCE_S: Final = 600.0
 _POLL_MS: Final = 3_000
+#: link tables are posted no longer than this before they are due
+_MOST_AHEAD_NS: Final = 50_000_000
 
 
 class PeerError(RuntimeError):
@@ -255,6 +257,23 @@ def line_table(links: int, hops: int, **columns: Any) -> SimpleNamespace:
     )
 
 
+def _varied() -> Any:
+    """A model with what a link can do to packets that costs memory or order if done wrongly."""
+    from emulator.links.model import CoDel, Faults, Gamma, GilbertElliott, LinkModel, ModelSet
+
+    return ModelSet(
+        [
+            LinkModel(
+                "varied",
+                queue=CoDel(),
+                loss=GilbertElliott(0.001, 0.3, 0.7),
+                jitter=Gamma(2.0, correlation_ms=50.0),
+                faults=Faults(duplicate=0.001, corrupt=0.001),
+            )
+        ]
+    )
+
+
 class _ChannelCarrier:
     """The channel, over a row of links, whose table is perhaps posted again and again."""
 
@@ -271,14 +290,15 @@ class _ChannelCarrier:
         log: int = 1 << 18,
         probe_ns: int = 10_000_000,
         compensate: bool = False,
-        models: Any = None,
+        varied: bool = False,
         **columns: Any,
     ) -> None:
         from emulator.dataplane.channel import Channel
         from emulator.epochs import LinkUpdates
         from emulator.layout import make_network
 
-        table = line_table(links, hops, **columns)
+        models = _varied() if varied else None
+        table = line_table(links, hops, model=int(varied), **columns)
         self._net = make_network(
             len(table.next_hop), 2, 8, links=max(64, len(table.src)), slots=slots, log=log, models=models
         )
@@ -309,10 +329,11 @@ class _ChannelCarrier:
             drain_log(self._net)
 
     def _post(self) -> None:
-        """Post the table anew for every period, a little ahead; each time other delays."""
+        """Post the table anew for every period, ahead of its time; each time other delays."""
         due_ns = time.monotonic_ns() + 5 * self._update_ns
+        ahead_s = min(3 * self._update_ns, _MOST_AHEAD_NS) / 1e9
         base = self._table.delay_ns.copy()
-        while not self._ended.wait(max(0.0, (due_ns - time.monotonic_ns()) / 1e9 - 3e-3)):
+        while not self._ended.wait(max(0.0, (due_ns - time.monotonic_ns()) / 1e9 - ahead_s)):
             if self._updates.room():
                 self._posted += 1
                 self._table.delay_ns = base + self._posted % 100
@@ -324,7 +345,9 @@ class _ChannelCarrier:
         channel = self._channel
         return {
             "counters": channel.counters(),
+            "books": channel.books(),
             "lateness_us": channel.lateness_us(),
+            "sending_us": channel.sending_us(),
             "timer_us": channel.timer_us(),
             "delay_error_us": channel.delay_error_us(),
             "substrate_us": channel.substrate_us(),
