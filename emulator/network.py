@@ -31,8 +31,8 @@ from emulator.layout import (
 from emulator.links.state import NEVER
 from emulator.mailbox import table_ns, take_table
 
-#: routers a packet without a limit of its own may pass. Across a grid of 72 x 22 satellites it may be 47; what
-#: goes on for longer than the field can count goes round
+#: routers a packet without a limit of its own may pass. Across a grid of 72 x 22 satellites it may be 47;
+#: what goes on for longer than the field can count goes round
 MAX_HOPS: Final = 255
 
 __all__ = ["MAX_HOPS", "advance", "enter", "ingress", "next_event_ns", "release", "write_log"]

@@ -15,8 +15,8 @@ from testbed.bench import known
 from testbed.scenario import json_schema
 
 DESIGNED = [
-    "run", "report", "replay", "validate", "bench", "exec", "export", "influx", "node", "bridge", "dashboards",
-    "doctor", "schema", "scenarios",
+    "run", "report", "replay", "validate", "bench", "exec", "export", "influx", "node", "bridge",
+    "dashboards", "doctor", "schema", "scenarios",
 ]  # fmt: skip
 
 

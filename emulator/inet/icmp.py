@@ -208,8 +208,8 @@ def write_echo_reply(frame: Octets, at: int, out: Octets, to: int) -> int:
         out, to: where the IP header of the answer goes; the virtio header goes into the ten octets before
 
     Result: length of the answer, bytes, with the virtio header not counted; 0: there is none, since the
-    packet is no sound echo request for a place or host, a fragment of one, not from a single host, or longer than
-    the room. Options and extension headers are not repeated.
+    packet is no sound echo request for a place or host, a fragment of one, not from a single host, or longer
+    than the room. Options and extension headers are not repeated.
     """
     packet = parse(frame, at, at + stated_length(frame, at))
     asked = _ECHO_REQUEST_V4 if packet.version == 4 else _ECHO_REQUEST_V6

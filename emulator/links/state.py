@@ -1,4 +1,4 @@
-"""What a link is in memory: its parameters of the epoch, its queue, its transmitter, its flight, its processes.
+"""What a link is in memory: its parameters of the epoch, its queue, transmitter and flight, its processes.
 
 Layouts only. `LINK` is one row of the network's table; `LINK_UPDATE` is what an epoch says about a row;
 `MODEL` is how links of one kind treat packets (`emulator.links.model` writes it), shared by many rows.
