@@ -15,7 +15,7 @@ import numpy as np
 
 from emulator.accounting import DELIVERED, FATE_NAMES, PEER_FULL, PEER_GONE
 from emulator.epochs import read_tables
-from emulator.inet.addresses import port_of_destination
+from emulator.inet.addresses import HOST, PLACE, destination
 from emulator.layout import ORIGIN, make_network
 from emulator.links.model import ModelSet
 from emulator.links.state import COPY
@@ -54,9 +54,7 @@ def replay(run: RunFolder) -> dict[str, Any]:
             f"{run.path}: {counters['log_overflow']} packet-hops were not recorded and "
             f"{counters['fates'].get('no_buffer', 0)} packets found no buffer: it cannot be replayed exactly"
         )
-    scenario = load(run.path / "scenario.json")
-    ip_from = Ports(scenario).ip_from
-    arrivals = _arrivals(hops, ip_from)
+    arrivals = _arrivals(hops)
     unseen = counters["ingress"] - counters["fates"].get("malformed", 0) - len(arrivals)
     lost_tables = info["channel"].get("epochs", {}).get("unrecorded", 0)
     if unseen or lost_tables:
@@ -65,6 +63,7 @@ def replay(run: RunFolder) -> dict[str, Any]:
             f"{run.path}: {unseen} packets had not completed a hop at the end or were not recorded, "
             f"and {lost_tables} link tables were not recorded: it cannot be replayed exactly"
         )
+    scenario = load(run.path / "scenario.json")
     hosts = list(scenario.places)
     world_hosts = _host_places(info, scenario)
     net = make_network(
@@ -77,11 +76,13 @@ def replay(run: RunFolder) -> dict[str, Any]:
         models=ModelSet(scenario.world_spec().models),
     )
     net.state[ORIGIN] = info["t0_ns"]
+    ip_from = Ports(scenario).ip_from
     for node, port in info["ports"].items():
         place = info["nodes"][node]["place"]
         for one in (port, ip_from + port):
             net.port_place[one] = world_hosts[place]
             net.port_host[one] = hosts.index(place)
+    _lead_ip(arrivals, hops, ip_from, net.port_place)
     end_ns = int(hops["due_ns"].max())
     again = simulate(net, arrivals, read_tables(run.link_table_path), end_ns)
     return _compare(hops, again.hops)
@@ -95,12 +96,17 @@ def _host_places(info: dict[str, Any], scenario: Any) -> dict[str, int]:
     }
 
 
-def _arrivals(hops: np.ndarray[Any, Any], ip_from: int) -> np.ndarray[Any, Any]:
-    """The packets as they entered: one per (port, number), at its first record. `ip_from`: see Ports."""
-    first = hops[(hops["hop"] == 0) & (hops["marks"] & COPY == 0)]
+def _first_hops(hops: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """The first record of each packet that entered, in the order in which they did."""
     # A packet dropped on its second hop or later has records of each; hop 0 stands once for each packet.
-    order = np.lexsort((first["packet"], first["port"], first["ingress_ns"]))
-    first = first[order]
+    first = hops[(hops["hop"] == 0) & (hops["marks"] & COPY == 0)]
+    ordered: np.ndarray[Any, Any] = first[np.lexsort((first["packet"], first["port"], first["ingress_ns"]))]
+    return ordered
+
+
+def _arrivals(hops: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """The packets as they entered, one per (port, number); of those of IP it is not said where to."""
+    first = _first_hops(hops)
     arrivals = np.zeros(len(first), ARRIVAL)
     arrivals["time_ns"] = first["ingress_ns"]
     arrivals["port"] = first["port"]
@@ -112,13 +118,41 @@ def _arrivals(hops: np.ndarray[Any, Any], ip_from: int) -> np.ndarray[Any, Any]:
     arrivals["credit_ns"] = _credits_ns(hops, first)
     via = (words[:, 1] >> 32) & 0xFFFFFFFF
     arrivals["target"] = np.where(via != 0, via, words[:, 1] & 0xFFFFFFFF)
-    # The channel's own packets are what places answer to IP, and enter there.
-    ip = (first["port"] >= ip_from) | (first["port"] == CHANNEL_PORT)
-    arrivals["at"][ip] = first["from_place"][ip] + 1
-    octets = np.ascontiguousarray(first["header"][ip]).view(np.uint8).reshape(-1, HEADER_BYTES)
-    numbers = np.array([port_of_destination(packet, 0) for packet in octets], np.int64)
-    arrivals["target"][ip] = np.where(numbers >= 0, ip_from + numbers, CHANNEL_PORT)
     return arrivals
+
+
+def _lead_ip(
+    arrivals: np.ndarray[Any, Any],
+    hops: np.ndarray[Any, Any],
+    ip_from: int,
+    port_place: np.ndarray[Any, Any],
+) -> None:
+    """Say of IP packets where they enter and where they go to; ports from `ip_from` on are theirs."""
+    # The channel's own packets are what places answer to IP, and enter there.
+    ip = (arrivals["port"] >= ip_from) | (arrivals["port"] == CHANNEL_PORT)
+    arrivals["at"][ip] = _first_hops(hops)["from_place"][ip] + 1
+    arrivals["target"][ip] = ip_targets(arrivals[ip], ip_from, port_place)
+
+
+def ip_targets(
+    arrivals: np.ndarray[Any, Any], ip_from: int, port_place: np.ndarray[Any, Any]
+) -> np.ndarray[Any, Any]:
+    """The ports that IP packets are sent towards; CHANNEL_PORT, which is nowhere: there is none.
+
+    A packet for a place goes towards a port that stands there, its sender's own rather than another.
+    """
+    octets = np.ascontiguousarray(arrivals["header"]).view(np.uint8).reshape(-1, HEADER_BYTES)
+    at_place: dict[int, int] = {}
+    for port in range(len(port_place) - 1, ip_from - 1, -1):
+        at_place[int(port_place[port])] = port
+    targets = np.full(len(arrivals), CHANNEL_PORT, np.int64)
+    for index, (packet, own) in enumerate(zip(octets, arrivals["port"].tolist(), strict=True)):
+        kind, number = destination(packet, 0)
+        if kind == HOST and ip_from + number < len(port_place):
+            targets[index] = ip_from + number
+        elif kind == PLACE:
+            targets[index] = own if port_place[own] == number else at_place.get(number, CHANNEL_PORT)
+    return targets
 
 
 def _credits_ns(hops: np.ndarray[Any, Any], first: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
