@@ -5,12 +5,14 @@
     packet = rdpcap("runs/ID/packets.pcap")[0]
     packet.due_ns, packet.link, packet.fate, packet.src, packet.payload.number
 
-scapy is slow to import and to iterate: for whole files use `packets.read_hops`.
+Behind the record stands the packet's own header: a WireHeader of what nodes send, or scapy's IP or IPv6 of
+what programs behind a node's interface do, as far as 48 bytes go. scapy is slow to import and to iterate: for
+whole files use `packets.read_hops`.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from scapy.config import conf
 from scapy.fields import (
@@ -25,11 +27,19 @@ from scapy.fields import (
     LESignedShortField,
     XLEShortField,
 )
-from scapy.packet import Packet, bind_layers
+from scapy.layers.inet import IP
+from scapy.layers.inet6 import IPv6
+from scapy.packet import Packet, Raw
 
-from emulator.accounting import FATE_NAMES
-from nodes.wire import KIND_NAMES, MAGIC, VERSION
+from emulator.accounting import FATE_NAMES, HOP_RECORD
+from nodes.wire import HEADER_BYTES, KIND_NAMES, MAGIC, VERSION
 from testbed.store.packets import LINKTYPE_USER0
+
+#: where the packet's own header begins in a record, and ends
+_HEADER_AT: Final[int] = HOP_RECORD.fields["header"][1]  # type: ignore[index]
+_TAIL_AT: Final = _HEADER_AT + HEADER_BYTES
+_TAIL_BYTES: Final = HOP_RECORD.itemsize - _TAIL_AT
+_IP_LAYERS: Final = {4: IP, 6: IPv6}
 
 
 class PacketHop(Packet):
@@ -51,12 +61,34 @@ class PacketHop(Packet):
         ByteField("hop", 0),
         ByteEnumField("fate", 0, dict(enumerate(FATE_NAMES))),
         LESignedShortField("modcod", -1),
+        # These stand behind the header in the file.
+        LESignedIntField("credit_ns", 0),
+        ByteField("traffic_class", 0),
+        FlagsField("marks", 0, 8, ["corrupt", "copy"]),
+        ByteField("ttl", 0),
+        ByteField("reserved", 0),
     ]
 
     @property
     def lateness_ns(self) -> int:
         """Actual minus due time of leaving; of a drop it says nothing."""
         return int(self.actual_ns - self.due_ns)
+
+    def pre_dissect(self, s: bytes) -> bytes:
+        """The record's last fields, moved from behind the packet's header to the others."""
+        return s[:_HEADER_AT] + s[_TAIL_AT : _TAIL_AT + _TAIL_BYTES] + s[_HEADER_AT:_TAIL_AT]
+
+    def build_done(self, p: bytes) -> bytes:
+        """The bytes of the file: those fields again where they were."""
+        end = _HEADER_AT + _TAIL_BYTES
+        done: bytes = super().build_done(p[:_HEADER_AT] + p[end:] + p[_HEADER_AT:end])
+        return done
+
+    def guess_payload_class(self, payload: bytes) -> type[Packet]:
+        """What the header is of: the first bytes of the testbed's own are none of an IP packet."""
+        if payload[:2] == MAGIC.to_bytes(2, "little"):
+            return WireHeader
+        return _IP_LAYERS.get(payload[0] >> 4, Raw) if payload else Raw
 
     def mysummary(self) -> str:
         """One line for scapy's `summary()`."""
@@ -85,10 +117,6 @@ class WireHeader(Packet):
         LEShortField("reserved", 0),
     ]
 
-    def extract_padding(self, s: bytes) -> tuple[bytes, bytes]:
-        """The record's reserved bytes follow; a capture holds no payload."""
-        return b"", s
-
     def mysummary(self) -> str:
         """One line for scapy's `summary()`."""
         kind = KIND_NAMES.get(self.kind, str(self.kind))
@@ -102,5 +130,4 @@ def read(path: Any) -> Any:
     return rdpcap(str(path))
 
 
-bind_layers(PacketHop, WireHeader)
 conf.l2types.register(LINKTYPE_USER0, PacketHop)

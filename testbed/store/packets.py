@@ -1,7 +1,8 @@
 """Packets as a pcap file: one packet record a packet-hop, with nanosecond stamps.
 
 The payload of each is one `emulator.accounting.HOP_RECORD` as it is: when the packet came, was due and
-left, over which link, what became of it, and its 48-byte header as it crossed the wire. Link type 147
+left, over which link, what became of it, and its first 48 bytes: the header of `nodes.wire`, or of an IP
+packet (`ip_versions` tells) whatever fits. Link type 147
 (USER0) is reserved for private use. Times in the records are the channel's own clock; the stamp of a
 packet is the wall clock of its leaving (of a drop: of the drop). What places and ports are called stands
 in run.json.
@@ -147,8 +148,16 @@ def torn_bytes(path: Path) -> int:
     return (_size(path) - _FILE_HEADER.itemsize) % _PACKET.itemsize
 
 
+def ip_versions(hops: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """4 or 6 where a packet is one of IP, else 0 [n, uint8]; no header of the testbed begins as one of IP."""
+    octets = np.ascontiguousarray(hops["header"]).view(np.uint8).reshape(-1, WIRE_HEADER.itemsize)
+    version = octets[:, 0] >> 4
+    versions: np.ndarray[Any, Any] = np.where((version == 4) | (version == 6), version, 0)
+    return versions
+
+
 def headers(hops: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """The packets' own headers, as an array of WIRE_HEADER."""
+    """The packets' own headers, as an array of WIRE_HEADER; of IP packets they mean nothing."""
     found: np.ndarray[Any, Any] = hops["header"].view(WIRE_HEADER)
     return found
 

@@ -11,7 +11,7 @@ import pytest
 from emulator.accounting import DELIVERED, FORWARDED, HOP_RECORD, RADIO_LOSS
 from nodes import wire
 from testbed.errors import BadInput
-from testbed.store.packets import PacketWriter, headers, read_hops, stamps_ns, torn_bytes
+from testbed.store.packets import PacketWriter, headers, ip_versions, read_hops, stamps_ns, torn_bytes
 
 OFFSET_NS = 1_700_000_000_123_456_789
 
@@ -137,3 +137,57 @@ def test_scapy_builds_back_the_bytes_it_read(tmp_path: Path) -> None:
     with PacketWriter(tmp_path / "p.pcap", OFFSET_NS) as writer:
         writer.write(hops)
     assert bytes(dissect.read(tmp_path / "p.pcap")[0]) == hops.tobytes()
+
+
+def ip_hops() -> np.ndarray:
+    """Two packets of programs behind a node's interface and one that a node sent."""
+    from scapy.layers.inet import ICMP, IP, TCP
+    from scapy.layers.inet6 import IPv6
+
+    long = IP(src="10.64.0.1", dst="10.64.0.2", ttl=64, tos=0x80) / TCP(sport=5001, dport=80) / bytes(1000)
+    short = IPv6(src="fd6a:1e0:0:1::1", dst="fd6a:1e0:0:1::2")
+    hops = some_hops(4)
+    for row, packet in ((0, long), (1, short), (2, IP(src="10.64.0.1", dst="10.64.0.2") / ICMP())):
+        hops["header"][row] = bytes(packet)[:48].ljust(48, b"\0")
+    hops["credit_ns"] = -7
+    hops["traffic_class"] = 2
+    hops["marks"] = [0, 1, 2, 3]
+    hops["ttl"] = 61
+    return hops
+
+
+def test_ip_packets_are_told_from_those_of_nodes() -> None:
+    hops = ip_hops()
+    assert ip_versions(hops).tolist() == [4, 6, 4, 0]
+    assert ip_versions(hops[:0]).tolist() == []
+
+
+def test_scapy_shows_ip_packets_as_what_they_are(tmp_path: Path) -> None:
+    from scapy.layers.inet import ICMP, IP, TCP
+    from scapy.layers.inet6 import IPv6
+
+    from testbed.store import dissect
+
+    with PacketWriter(tmp_path / "p.pcap", OFFSET_NS) as writer:
+        writer.write(ip_hops())
+    long, short, ping, sent = dissect.read(tmp_path / "p.pcap")
+    assert (long[IP].src, long[IP].dst, long[TCP].dport) == ("10.64.0.1", "10.64.0.2", 80)
+    assert short[IPv6].dst == "fd6a:1e0:0:1::2"
+    assert ping[ICMP].type == 8  # echo request
+    assert not any(packet.haslayer(dissect.WireHeader) for packet in (long, short, ping))
+    assert sent[dissect.WireHeader].tag == 77
+    assert "IP / TCP 10.64.0.1" in long.summary()
+
+
+def test_scapy_shows_what_stands_behind_the_header(tmp_path: Path) -> None:
+    from testbed.store import dissect
+
+    hops = ip_hops()
+    with PacketWriter(tmp_path / "p.pcap", OFFSET_NS) as writer:
+        writer.write(hops)
+    for packet, hop in zip(dissect.read(tmp_path / "p.pcap"), hops, strict=True):
+        record = packet[dissect.PacketHop]
+        assert (record.credit_ns, record.traffic_class, record.ttl) == (-7, 2, 61)
+        assert int(record.marks) == hop["marks"]
+        assert bytes(packet) == hop.tobytes()
+    assert str(record.marks) == "corrupt+copy"
