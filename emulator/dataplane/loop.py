@@ -28,6 +28,7 @@ from emulator.dataplane.peers import (
 from emulator.dataplane.tun import ATTACHED, FIRST_PORT, IpPlane, copy_frame, hand_over_frames, receive_frames
 from emulator.jit import inline_packet_kernel, load_acquire, packet_kernel
 from emulator.layout import COPIES, IN_USE, MAILBOX_SLOTS, READY, TAKEN
+from emulator.mailbox import table_ns
 from emulator.network import advance, next_event_ns
 
 # words of `control`
@@ -65,6 +66,8 @@ _MUCH_NS: Final = 5_000
 _STRETCH_NS: Final = 1_000_000
 #: how long into a stretch the loop looks for a moment in which a nap makes nothing late
 _CHOICE_NS: Final = 300_000
+#: a link table that is due so soon finds the loop awake
+_AWAKE_NS: Final = 80_000
 
 
 class Plane(NamedTuple):
@@ -171,12 +174,16 @@ def _sleep(net: Any, plane: Plane, moved: int) -> None:
     if moved == 0 or control[_NAP] > 0:
         now_ns = clock_ns(plane.scratch)
         left_ns = min(next_event_ns(net), now_ns + _LONGEST_SLEEP_NS) - now_ns
-        if control[_NAP] > 0 and (left_ns > control[_NAP] or now_ns - control[_COUNTED] > _CHOICE_NS):
+        # A link table is not kept waiting by what may be done at another moment.
+        pause_ns = min(table_ns(net), now_ns + _LONGEST_SLEEP_NS) - now_ns - _AWAKE_NS
+        if 0 < control[_NAP] < pause_ns and (
+            left_ns > control[_NAP] or now_ns - control[_COUNTED] > _CHOICE_NS
+        ):
             slept_ns = control[_SLEPT]
             _wait(plane, 0, control[_NAP], now_ns)
             control[_SLEPT] = slept_ns
             control[_NAP] = 0
-        elif moved == 0 and control[_BUSY] != 0 and control[REST_NS] > 0:
+        elif moved == 0 and control[_BUSY] != 0 and 0 < control[REST_NS] < pause_ns:
             control[RESTS] += 1
             _wait(plane, 0, control[REST_NS], now_ns)
         elif moved == 0 and left_ns > control[SPIN_NS]:
