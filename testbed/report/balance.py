@@ -24,11 +24,13 @@ def conservation(info: dict[str, Any]) -> dict[str, Any]:
             "balanced": False,
             "text": "the channel left no counters, so nothing can be balanced",
             "total": None,
+            "classes": {},
             "links": {},
             "nodes": _nodes(info, None),
         }
     total = _total(counters)
-    links = {name: _link(row) for name, row in (channel.get("links") or {}).items()}
+    booked = channel.get("links") or {}
+    links = {name: _link(row) for name, row in booked.items()}
     nodes = _nodes(info, total["ingress"] - total["ip_packets"])
     wrong_links = [name for name, row in links.items() if row["difference"] != 0]
     faults = []
@@ -42,7 +44,14 @@ def conservation(info: dict[str, Any]) -> dict[str, Any]:
     if not nodes["agrees"]:
         faults.append(nodes["text"])
     text = "; ".join(faults) if faults else f"{total['ingress']:,} packets accounted for, none missing"
-    return {"balanced": not faults, "text": text, "total": total, "links": links, "nodes": nodes}
+    return {
+        "balanced": not faults,
+        "text": text,
+        "total": total,
+        "classes": _classes(booked),
+        "links": links,
+        "nodes": nodes,
+    }
 
 
 def _total(counters: dict[str, Any]) -> dict[str, Any]:
@@ -69,11 +78,26 @@ def _link(row: dict[str, Any]) -> dict[str, Any]:
     copied, rerouted = int(row.get("copied", 0)), int(row.get("rerouted", 0))
     return {
         "packets_in": entered,
+        "copied": copied,
         "packets_out": left,
         "dropped": drops,
+        "rerouted": rerouted,
         "in_flight": in_flight,
         "difference": entered + copied - left - rerouted - sum(drops.values()) - in_flight,
     }
+
+
+def _classes(links: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Packet-hops by traffic class, summed over the links: in, out, and dropped by cause."""
+    classes: dict[str, dict[str, Any]] = {}
+    for row in links.values():
+        for name, counted in (row.get("classes") or {}).items():
+            mine = classes.setdefault(name, {"packets_in": 0, "packets_out": 0, "dropped": {}})
+            for key in ("packets_in", "packets_out"):
+                mine[key] += int(counted.get(key, 0))
+            for cause, count in (counted.get("drops") or {}).items():
+                mine["dropped"][cause] = mine["dropped"].get(cause, 0) + int(count)
+    return dict(sorted(classes.items(), reverse=True))
 
 
 def _nodes(info: dict[str, Any], ingress: int | None) -> dict[str, Any]:

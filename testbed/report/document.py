@@ -103,7 +103,8 @@ def _elements(data: RunData) -> list[str]:
 def _injection(data: RunData) -> dict[str, Any]:
     channel = data.info.get("channel") or {}
     kept = (
-        "lateness_us", "delay_error_us", "timer_us", "epochs", "scheduling", "memory_locked", "latency_mode",
+        "lateness_us", "delay_error_us", "timer_us", "substrate_us", "hand_over_us", "cpu_share", "per_link",
+        "epochs", "scheduling", "memory_locked", "latency_mode",
     )  # fmt: skip
     injection = {key: channel.get(key) for key in kept}
     counters = channel.get("counters") or {}

@@ -5,8 +5,9 @@ from __future__ import annotations
 from html import escape
 from typing import Any
 
-from testbed.report import channel_figures, figures, style, worldmap
+from testbed.report import channel_figures, figures, self_measurement, style, worldmap
 from testbed.report.belief import overall
+from testbed.report.books import books
 from testbed.report.collect import RunData
 from testbed.report.markup import CSS, details, panel, table, tile, verdict_row
 from testbed.report.terminal import QUANTITIES, number, place_of, size_of
@@ -27,7 +28,7 @@ def page(data: RunData, report: dict[str, Any]) -> str:
             _services(data),
             _channel(data, report),
             _where(data, report),
-            _books(report),
+            books(report),
             _nodes(report),
             _method(report),
         ]
@@ -55,8 +56,10 @@ def _top(report: dict[str, Any]) -> str:
     late = report["injection"]["lateness_us"] or {}
     tiles.append(tile(number(late.get("p99")), "µs", "release lateness, p99"))
     if total is not None and total["ingress"]:
-        shown = f"{100 * total['delivered'] / total['ingress']:.1f}"
-        tiles.append(tile(shown, "%", f"of {total['ingress']:,} packets delivered"))
+        there = total["ingress"] + total["copied"]
+        copies = f" and {total['copied']:,} copies" if total["copied"] else ""
+        shown = f"{100 * total['delivered'] / there:.1f}"
+        tiles.append(tile(shown, "%", f"of {total['ingress']:,} packets{copies} delivered"))
     twin = report["twin"]
     if twin["delay"].get("skill_constant") is not None:
         void_note = (
@@ -75,7 +78,7 @@ def _top(report: dict[str, Any]) -> str:
         )
     # rain of the weather, which nobody scripted, need not be noticed
     due = [d for d in twin["deviations"] if d["deviation"] != SHOWER]
-    if due:
+    if due and twin["enabled"]:
         slowest = max((d["delay_s"] for d in due if d["delay_s"] is not None), default=None)
         found = sum(1 for d in due if d["detected"])
         late_by = "" if slowest is None else f", slowest after {number(slowest, 2)} s"
@@ -110,7 +113,8 @@ def _noticed(data: RunData, report: dict[str, Any]) -> str:
         "Above, what the plant did and the twin was not told; below, from when to when the twin said so. "
         "The upright stroke is the onset it estimated.",
     )
-    body += listed if rows else "<p>The twin detected nothing.</p>"
+    nothing = "The twin detected nothing." if twin["enabled"] else "This run had no twin."
+    body += listed if rows else f"<p>{nothing}</p>"
     body += panel_figure(
         figures.residuals(data, report),
         "Whitened residuals: a twin that knows everything leaves noise, within the dotted lines nine times "
@@ -172,6 +176,7 @@ def _channel(data: RunData, report: dict[str, Any]) -> str:
         channel_figures.lateness(report),
         "How exactly the emulator itself released packets; both axes are logarithmic.",
     )
+    body += self_measurement.tables(report)
     return panel("Channel", body) if body else ""
 
 
@@ -196,43 +201,6 @@ def _where(data: RunData, report: dict[str, Any]) -> str:
     body += panel_figure(worldmap.elevations(data), "How high the satellite of each radio link stood.")
     body += _handovers(report)
     return panel("Places and sky", body) if body else ""
-
-
-def _books(report: dict[str, Any]) -> str:
-    books, total = report["conservation"], report["conservation"]["total"]
-    body = f"<p>{escape(sentence(books['text']))} {escape(sentence(books['nodes']['text']))}</p>"
-    columns = ["", "in", "out", "dropped", "in flight", "difference"]
-    if total is not None:
-        row = ["whole channel", total["ingress"], total["delivered"], _drops(total), total["in_flight"]]
-        body += table(
-            columns, [[*map_cells(row), f"{total['difference']:+d}" if total["difference"] else "0"]]
-        )
-    rows = [
-        [*map_cells([name.replace(">", " → "), r["packets_in"], r["packets_out"], _drops(r), r["in_flight"]]),
-         f"{r['difference']:+d}" if r["difference"] else "0"]
-        for name, r in books["links"].items()
-    ]  # fmt: skip
-    if rows:
-        body += details(f"{len(rows)} links", table(columns, rows))
-    return panel("Conservation", body)
-
-
-def map_cells(cells: list[Any]) -> list[str]:
-    """Numbers with thousands marked, texts as they are."""
-    return [f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in cells]
-
-
-def sentence(text: str) -> str:
-    """A remark as a sentence of its own."""
-    return text[:1].upper() + text[1:] + "."
-
-
-def _drops(row: dict[str, Any]) -> str:
-    dropped = row["dropped"]
-    if not dropped:
-        return "0"
-    parts = ", ".join(f"{name.replace('_', ' ')} {n:,}" for name, n in dropped.items())
-    return f"{sum(dropped.values()):,} ({parts})"
 
 
 def _nodes(report: dict[str, Any]) -> str:
@@ -261,6 +229,7 @@ def _method(report: dict[str, Any]) -> str:
         "seed": run.get("seed"),
         "scheduling of the channel": injection.get("scheduling"),
         "waiting": injection.get("latency_mode"),
+        "processor time of the channel": _share_of_core(injection.get("cpu_share")),
         "link-table epochs": f"{number(epochs.get('count'))}, {number(epochs.get('overruns'))} overran, "
         f"computed in {number(epochs.get('compute_ms_p50'))} ms (p50), "
         f"{number(epochs.get('compute_ms_p99'))} ms (p99)",
@@ -283,6 +252,10 @@ def _method(report: dict[str, Any]) -> str:
         "in a process of its own and was given public.json and observations only.</p>"
     )
     return panel("How it was measured", f"<dl>{items}</dl>{text}")
+
+
+def _share_of_core(share: float | None) -> str:
+    return "" if share is None else f"{share:.0%} of one core"
 
 
 def panel_figure(svg: str, caption: str) -> str:

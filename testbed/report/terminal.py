@@ -22,6 +22,13 @@ QUANTITIES = {
 }
 
 
+#: times that the channel takes of itself, and their names in a summary
+TIMED = {
+    "lateness_us": "lateness", "delay_error_us": "delay error", "substrate_us": "substrate",
+    "timer_us": "bare timer",
+}  # fmt: skip
+
+
 def show(document: dict[str, Any], folder: str, console: Console) -> None:
     """Prints the summary of a report.json to `console`."""
     run = document["run"]
@@ -56,6 +63,12 @@ def number(value: Any, digits: int = 3) -> str:
     return f"{value:.{digits}g}"
 
 
+def dropped(causes: dict[str, int]) -> str:
+    """Causes of drops with their numbers, the most frequent first; empty when there are none."""
+    ordered = sorted(causes.items(), key=lambda cause: -cause[1])
+    return ", ".join(f"{name.replace('_', ' ')} {n:,}" for name, n in ordered)
+
+
 def _verdicts(document: dict[str, Any]) -> Table:
     table = Table.grid(padding=(0, 2))
     said = ""
@@ -74,20 +87,27 @@ def _facts(document: dict[str, Any]) -> Table:
     table = Table.grid(padding=(0, 2))
     total = document["conservation"]["total"]
     if total is not None:
-        drops = ", ".join(f"{name.replace('_', ' ')} {n:,}" for name, n in total["dropped"].items()) or "none"
+        drops = dropped(total["dropped"]) or "none"
+        copies = f" + {total['copied']:,} copies" if total["copied"] else ""
         table.add_row(
             Text("  packets", style="dim"),
             Text(
-                f"{total['ingress']:,} in = {total['delivered']:,} delivered + "
+                f"{total['ingress']:,} in{copies} = {total['delivered']:,} delivered + "
                 f"{sum(total['dropped'].values()):,} dropped ({drops}) + {total['in_flight']:,} in flight"
             ),
         )
-    timed = (("lateness_us", "lateness"), ("delay_error_us", "delay error"), ("timer_us", "bare timer"))
-    for key, label in timed:
-        figures = document["injection"][key]
-        if figures:
+    injection = document["injection"]
+    for key, label in TIMED.items():
+        figures = injection.get(key)
+        if figures and figures.get("p50") is not None:
             row = ", ".join(f"{name} {number(figures.get(name))}" for name in ("p50", "p99", "p999", "max"))
             table.add_row(Text(f"  {label}", style="dim"), f"{row} us")
+    taking = ((injection.get("hand_over_us") or {}).get("taking") or {}).get("p99")
+    if taking is not None:
+        table.add_row(Text("  link tables", style="dim"), f"taken over in {number(taking)} us, p99")
+    if injection.get("cpu_share") is not None:
+        waiting = f", {injection['latency_mode']}" if injection.get("latency_mode") else ""
+        table.add_row(Text("  processor", style="dim"), f"{injection['cpu_share']:.0%} of one core{waiting}")
     first = document["run"].get("first_packet_s")
     if first is not None:
         table.add_row(Text("  first packet", style="dim"), f"{first:.1f} s after the command")
@@ -104,6 +124,8 @@ def _detections(twin: dict[str, Any]) -> Table:
         # weather's own rain may go unnoticed; what the scenario does may not
         need_not_be = real["deviation"] == SHOWER
         said = Text("not noticed, nor need it be", "dim") if need_not_be else Text("not detected", "red")
+        if not twin["enabled"]:
+            said = Text("no twin was there to notice", "dim")
         if found is not None:
             said = Text(
                 f"{found['kind']} at {place_of(found)}, {real['delay_s']:.1f} s later, {size_of(found)}"

@@ -9,8 +9,10 @@ import re
 import pytest
 from rich.console import Console
 
+from emulator.accounting import DROPS, FATE_NAMES
 from testbed import report
 from testbed.errors import BadInput
+from testbed.report import causes
 
 
 def verdicts(rendered):
@@ -209,3 +211,88 @@ def test_a_broken_figure_costs_the_page_and_not_the_verdicts(folder, monkeypatch
 def test_the_page_of_a_minute_of_a_laptop_run_stays_small(folder):
     rendered = report.render(folder(duration_s=60.0, links=24).fill().write())
     assert (rendered.folder / "report.html").stat().st_size < 3_000_000
+
+
+def rich_channel(folder):
+    """A run whose channel had copies, two classes of traffic, programs behind IP interfaces, and CoDel."""
+    made = folder().fill()
+    channel = made.info["channel"]
+    counters = channel["counters"]
+    counters |= {"copied": 40, "ip_packets": 2_000, "delivered": 14_800}
+    counters["ingress"] = 17_000
+    counters["fates"] = {"radio_loss": 1_600, "queue_delay": 420, "peer_gone": 205}
+    name, row = next(iter(channel["links"].items()))
+    row |= {
+        "copied": 40,
+        "rerouted": 5,
+        "packets_out": 2_600,
+        "drops": {"queue_delay": 420, "radio_loss": 12},
+    }
+    row["classes"] = {
+        "0": {"packets_in": 2_000, "packets_out": 1_600, "drops": {"queue_delay": 400}},
+        "3": {"packets_in": 1_000, "packets_out": 1_000, "drops": {"queue_delay": 20, "radio_loss": 12}},
+    }
+    time = {"p50": 3.0, "p99": 77.7, "p999": 80.0, "max": 90.0, "mean": 4.0, "count": 100}
+    channel |= {
+        "substrate_us": time, "hand_over_us": {"in_force": time, "taking": time}, "cpu_share": 0.17,
+        "per_link": {name: {"lateness_us": time, "delay_error_us": time}, "others": {"lateness_us": {}}},
+    }  # fmt: skip
+    return made, name
+
+
+def test_the_channels_own_measurements_are_in_report_json(folder):
+    made, name = rich_channel(folder)
+    injection = report.render(made.write()).document["injection"]
+    assert injection["substrate_us"]["p99"] == 77.7
+    assert injection["hand_over_us"]["taking"]["p99"] == 77.7
+    assert injection["cpu_share"] == 0.17
+    assert injection["per_link"][name]["lateness_us"]["count"] == 100
+
+
+def test_the_page_explains_each_cause_and_says_where_it_was(folder):
+    made, name = rich_channel(folder)
+    html = (report.render(made.write()).folder / "report.html").read_text()
+    assert "CoDel" in html
+    assert f"{name.replace('>', ' → ')} 420" in html
+    assert "not on a link" in html  # nobody was there to take it: that is at the end of all links
+
+
+def test_the_page_shows_copies_classes_and_exactness_by_link(folder):
+    made, _ = rich_channel(folder)
+    html = (report.render(made.write()).folder / "report.html").read_text()
+    for expected in ("By traffic class", "copied", "rerouted", "40 copies", "2,000 of those that entered",
+                     "substrate: ", "17% of one core", "Exactness by link: 1"):  # fmt: skip
+        assert expected in html
+
+
+def test_the_summary_adds_copies_to_what_came_in(folder):
+    made, _ = rich_channel(folder)
+    text = summary(report.render(made.write()), width=200)
+    assert (
+        "17,000 in + 40 copies = 14,800 delivered + 2,225 dropped (radio loss 1,600, queue delay 420" in text
+    )
+    assert "+ 15 in flight" in text
+    assert "taken over in 77.7 us, p99" in text
+    assert "17% of one core, balanced" in text
+
+
+def test_an_ordinary_run_has_no_columns_of_zeros(good):
+    html = (good.folder / "report.html").read_text()
+    for absent in ("copied", "rerouted", "By traffic class", "copies"):
+        assert absent not in html
+
+
+def test_nothing_is_said_of_a_twin_that_was_not_there(folder):
+    made = folder().fill(twin_until_s=-1.0)
+    made.info["twin_enabled"] = False
+    made.records = [r for r in made.records if r["measurement"] not in ("detection", "recovery")]
+    rendered = report.render(made.write())
+    text, html = summary(rendered, width=200), (rendered.folder / "report.html").read_text()
+    assert "not detected" not in text
+    assert "no twin was there" in text
+    assert "This run had no twin." in html
+    assert "deviations detected" not in html
+
+
+def test_every_cause_of_a_drop_is_explained():
+    assert causes.MEANINGS.keys() == {FATE_NAMES[fate] for fate in DROPS}

@@ -1,0 +1,86 @@
+"""The books of a run on its page: what entered, what became of it and why, by cause, class and link."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Any, Final
+
+from testbed.report.causes import meaning
+from testbed.report.markup import details, panel, table
+from testbed.report.terminal import dropped
+
+#: links named beside a cause, those that dropped most by it
+_LINKS_NAMED: Final = 3
+#: columns that stand in a table only when something is in them
+_RARE: Final = ("copied", "rerouted")
+
+
+def books(report: dict[str, Any]) -> str:
+    """The panel about conservation."""
+    found, total = report["conservation"], report["conservation"]["total"]
+    body = f"<p>{escape(_sentence(found['text']))} {escape(_sentence(found['nodes']['text']))}</p>"
+    if total is not None:
+        whole = {**total, "packets_in": total["ingress"], "packets_out": total["delivered"]}
+        body += _balances({"whole channel": whole})
+        if total["ip_packets"]:
+            body += (
+                f"<p class='small'>{total['ip_packets']:,} of those that entered were packets of programs "
+                "behind IP interfaces, or answers of places to them.</p>"
+            )
+        body += _causes(total["dropped"], found["links"])
+    body += _classes(found["classes"])
+    if found["links"]:
+        links = {name.replace(">", " → "): row for name, row in found["links"].items()}
+        body += details(f"{len(links)} links", _balances(links))
+    return panel("Conservation", body)
+
+
+def _balances(rows: dict[str, dict[str, Any]]) -> str:
+    rare = [key for key in _RARE if any(row.get(key) for row in rows.values())]
+    columns = ["", "in", *rare, "out", "in flight", "difference", "dropped"]
+    cells = []
+    for name, row in rows.items():
+        counts = [row["packets_in"], *(row.get(key, 0) for key in rare), row["packets_out"], row["in_flight"]]
+        difference = f"{row['difference']:+,d}" if row["difference"] else "0"
+        cells.append([name, *(f"{count:,}" for count in counts), difference, _dropped(row["dropped"])])
+    return table(columns, cells)
+
+
+def _dropped(causes: dict[str, int]) -> str:
+    if not causes:
+        return "none"
+    return f"{sum(causes.values()):,}: {dropped(causes)}" if len(causes) > 1 else dropped(causes)
+
+
+def _causes(causes: dict[str, int], links: dict[str, dict[str, Any]]) -> str:
+    """Every cause with what it means and the links where it happened most."""
+    if not causes:
+        return ""
+    rows = []
+    for cause, count in sorted(causes.items(), key=lambda one: -one[1]):
+        most = sorted(
+            ((row["dropped"].get(cause, 0), name) for name, row in links.items()), key=lambda one: -one[0]
+        )
+        where = ", ".join(f"{name.replace('>', ' → ')} {n:,}" for n, name in most[:_LINKS_NAMED] if n)
+        rows.append([cause.replace("_", " "), f"{count:,}", meaning(cause), where or "not on a link"])
+    return "<h3>Why packets were dropped</h3>" + table(["cause", "packets", "meaning", "most at"], rows)
+
+
+def _classes(classes: dict[str, dict[str, Any]]) -> str:
+    """Packet-hops by traffic class, where there was more than one."""
+    if len(classes) < 2:
+        return ""
+    rows = []
+    for name, row in classes.items():
+        lost = sum(row["dropped"].values())
+        share = f"{100 * lost / row['packets_in']:.2g} %" if row["packets_in"] else "–"
+        counts = [f"{row['packets_in']:,}", f"{row['packets_out']:,}", share, _dropped(row["dropped"])]
+        rows.append([name, *counts])
+    columns = ["traffic class", "in", "out", "dropped, share", "dropped"]
+    note = "<p class='small'>Packet-hops, summed over the links; 3 goes first, 0 last.</p>"
+    return "<h3>By traffic class</h3>" + table(columns, rows) + note
+
+
+def _sentence(text: str) -> str:
+    """A remark as a sentence of its own."""
+    return text[:1].upper() + text[1:] + "."
