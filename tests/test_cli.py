@@ -54,6 +54,7 @@ def test_every_command_has_a_name_of_the_contract_and_its_place() -> None:
         (["bench", "epoch", "--plot", "/proc/none.png"], "--plot /proc/none.png: cannot be written"),
         (["bench", "epoch", "--plot", "/"], "--plot /: cannot be written (Is a directory)"),
         (["bench", "epoch", "--elements", "/no/such"], "--elements /no/such: cannot be read"),
+        (["bench", "all", "--trace", "/no/such"], "--trace /no/such: cannot be read"),
         (["bench", "all", "--elements", __file__], f"--elements {__file__}: line 3: expected line 1"),
         (["bridge", "--connect", "tcp://127.0.0.1:1"], "name at least one port"),
         (["bridge", "a", "b", "--id", "x", "--connect", "tcp://127.0.0.1:1"], "once for each of 2 ports"),

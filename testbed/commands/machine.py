@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from testbed.commands.options import JsonFile, writable_file, write_json
+from testbed.commands.options import JsonFile, readable_file, writable_file, write_json
 from testbed.errors import BadInput
 
 
@@ -50,7 +50,10 @@ def bench(
         str, typer.Argument(metavar="NAME", help="Which one, or `all`; without one they are listed.")
     ] = "",
     elements: Annotated[
-        Path | None, typer.Option(metavar="PATH", help="epoch: measure with this TLE or OMM file too.")
+        Path | None,
+        typer.Option(
+            metavar="PATH", help="epoch: measure with this TLE or OMM file too.", callback=readable_file
+        ),
     ] = None,
     plot: Annotated[
         Path | None,
@@ -62,7 +65,11 @@ def bench(
     ] = None,
     trace: Annotated[
         Path | None,
-        typer.Option(metavar="PATH", help="trace: CSV with a time column and rtt_ms or delay_ms."),
+        typer.Option(
+            metavar="PATH",
+            help="trace: CSV with a time column and rtt_ms or delay_ms.",
+            callback=readable_file,
+        ),
     ] = None,
     duration: Annotated[float | None, typer.Option(metavar="S", help="soak, trace: how long.")] = None,
     rate: Annotated[float | None, typer.Option(metavar="N", help="soak: messages a second.")] = None,

@@ -47,6 +47,16 @@ def writable_folder(parameter: typer.CallbackParam, path: Path | None) -> Path |
     return _writable(parameter.opts[0], path, folder=True)
 
 
+def readable_file(parameter: typer.CallbackParam, path: Path | None) -> Path | None:
+    """Refuse a file that cannot be read before the work is begun that needs it last."""
+    if path is not None:
+        try:
+            path.open("rb").close()
+        except OSError as error:
+            raise BadInput(f"{parameter.opts[0]} {path}: cannot be read ({error.strerror})") from None
+    return path
+
+
 JsonFile = Annotated[
     Path | None,
     typer.Option(

@@ -79,8 +79,8 @@ def connect(run: Path | None) -> socket.socket:
         if (found := _connect(note)) is not None:
             return found
     raise EnvironmentProblem(
-        "no run with IP interfaces is under way on this machine; start one (testbed run laptop), or name its "
-        "folder with --run"
+        "no run of yours with IP interfaces is under way on this machine; start one (testbed run laptop), or "
+        "name its folder with --run"
     )
 
 

@@ -21,7 +21,7 @@ def books(report: dict[str, Any]) -> str:
     body = f"<p>{escape(_sentence(found['text']))} {escape(_sentence(found['nodes']['text']))}</p>"
     if total is not None:
         whole = {**total, "packets_in": total["ingress"], "packets_out": total["delivered"]}
-        body += _balances({"whole channel": whole})
+        body += _balances({"whole channel": whole}, by_cause=False)
         if total["ip_packets"]:
             body += (
                 f"<p class='small'>{total['ip_packets']:,} of those that entered were packets of programs "
@@ -31,25 +31,23 @@ def books(report: dict[str, Any]) -> str:
     body += _classes(found["classes"])
     if found["links"]:
         links = {name.replace(">", " → "): row for name, row in found["links"].items()}
-        body += details(f"{len(links)} links", _balances(links))
+        body += details(f"{len(links)} links", _balances(links, by_cause=True))
     return panel("Conservation", body)
 
 
-def _balances(rows: dict[str, dict[str, Any]]) -> str:
+def _balances(rows: dict[str, dict[str, Any]], *, by_cause: bool) -> str:
     rare = [key for key in _RARE if any(row.get(key) for row in rows.values())]
-    columns = ["", "in", *rare, "out", "in flight", "difference", "dropped"]
+    columns = ["", "in", *rare, "out", "dropped", "in flight", "difference"]
+    columns += ["by cause"] if by_cause else []
     cells = []
     for name, row in rows.items():
-        counts = [row["packets_in"], *(row.get(key, 0) for key in rare), row["packets_out"], row["in_flight"]]
+        lost = sum(row["dropped"].values())
+        counts = [row["packets_in"], *(row.get(key, 0) for key in rare)]
+        counts += [row["packets_out"], lost, row["in_flight"]]
         difference = f"{row['difference']:+,d}" if row["difference"] else "0"
-        cells.append([name, *(f"{count:,}" for count in counts), difference, _dropped(row["dropped"])])
+        line = [name, *(f"{count:,}" for count in counts), difference]
+        cells.append([*line, dropped(row["dropped"])] if by_cause else line)
     return table(columns, cells)
-
-
-def _dropped(causes: dict[str, int]) -> str:
-    if not causes:
-        return "none"
-    return f"{sum(causes.values()):,}: {dropped(causes)}" if len(causes) > 1 else dropped(causes)
 
 
 def _causes(causes: dict[str, int], links: dict[str, dict[str, Any]]) -> str:
@@ -74,9 +72,9 @@ def _classes(classes: dict[str, dict[str, Any]]) -> str:
     for name, row in classes.items():
         lost = sum(row["dropped"].values())
         share = f"{100 * lost / row['packets_in']:.2g} %" if row["packets_in"] else "–"
-        counts = [f"{row['packets_in']:,}", f"{row['packets_out']:,}", share, _dropped(row["dropped"])]
-        rows.append([name, *counts])
-    columns = ["traffic class", "in", "out", "dropped, share", "dropped"]
+        counts = [f"{count:,}" for count in (row["packets_in"], row["packets_out"], lost)]
+        rows.append([name, *counts, share, dropped(row["dropped"])])
+    columns = ["traffic class", "in", "out", "dropped", "share", "by cause"]
     note = "<p class='small'>Packet-hops, summed over the links; 3 goes first, 0 last.</p>"
     return "<h3>By traffic class</h3>" + table(columns, rows) + note
 

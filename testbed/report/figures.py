@@ -76,6 +76,8 @@ def timeline(data: RunData, report: dict[str, Any]) -> str:
     for index, real in enumerate(twin["deviations"]):
         end = data.shown_s if real["end_s"] is None else real["end_s"]
         rows.append((f"{real['deviation']} at {real['target']}", [(real["start_s"], end, style.AMBER)], []))
+        if not twin["enabled"]:
+            continue
         found = [d for d in twin["detections"] if d["matches"] == index]
         rows.append(("detected" if found else "not detected", *_spans(data, found, style.BLUE)))
     false = [d for d in twin["detections"] if d["matches"] is None]

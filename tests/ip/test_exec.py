@@ -279,7 +279,10 @@ def _testbed(*arguments: str) -> tuple[int, str]:
 def test_without_a_run_it_says_how_to_get_one(temporary: Path) -> None:
     status, errors = _testbed("exec", "a", "--", "true")
     assert status == 3
-    assert "no run with IP interfaces is under way on this machine; start one (testbed run laptop)" in errors
+    assert (
+        "no run of yours with IP interfaces is under way on this machine; start one (testbed run laptop)"
+        in errors
+    )
 
 
 def test_a_run_that_is_over_is_told(run: Path) -> None:

@@ -56,7 +56,7 @@ def test_nothing_is_left_of_a_run_that_is_over(temporary: Path) -> None:
 def test_what_a_killed_run_has_left_goes_when_the_next_begins(temporary: Path) -> None:
     killed = Published(_folder(temporary, "killed"))
     killed.listener.close()
-    with pytest.raises(EnvironmentProblem, match="no run with IP interfaces is under way"):
+    with pytest.raises(EnvironmentProblem, match="no run of yours with IP interfaces is under way"):
         connect(None)
     published = Published(_folder(temporary, "next"))
     assert not killed.path.parent.exists()

@@ -276,6 +276,12 @@ def test_the_summary_adds_copies_to_what_came_in(folder):
     assert "17% of one core, balanced" in text
 
 
+def test_causes_beside_a_link_are_text_that_may_wrap(folder):
+    made, _ = rich_channel(folder)
+    html = (report.render(made.write()).folder / "report.html").read_text()
+    assert "<td>queue delay 420, radio loss 12</td>" in html
+
+
 def test_an_ordinary_run_has_no_columns_of_zeros(good):
     html = (good.folder / "report.html").read_text()
     for absent in ("copied", "rerouted", "By traffic class", "copies"):
@@ -291,6 +297,7 @@ def test_nothing_is_said_of_a_twin_that_was_not_there(folder):
     assert "not detected" not in text
     assert "no twin was there" in text
     assert "This run had no twin." in html
+    assert "not detected" not in html
     assert "deviations detected" not in html
 
 
