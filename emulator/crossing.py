@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+import numpy as np
+
 from emulator.accounting import (
     BOOK_COPIED,
     BOOK_FATES,
@@ -36,13 +38,14 @@ from emulator.links.faults import is_corrupted, is_duplicated
 from emulator.links.flight import land, take_off
 from emulator.links.jitter import jitter_ns
 from emulator.links.loss import is_lost
-from emulator.links.queue import dequeue, enqueue, has_room, leave, push_out
+from emulator.links.queue import can_make_room, dequeue, enqueue, has_room, leave, push_out
 from emulator.links.rate import sending_ends_ns
 from emulator.links.state import COPY, CORRUPT, IDLE, NEVER, RETRY, SENDING, WAITING
 from emulator.links.trace import delay_value, loss_value, sending_ends_on_trace_ns
 
 #: a copy's number: that of its original, and from this bit on which copy of the run it is
 COPY_SHIFT: Final = 40
+_OWN_NUMBER: Final = (1 << COPY_SHIFT) - 1
 
 
 @inline_packet_kernel
@@ -144,15 +147,15 @@ def _offer(net: Any, row: int, slot: int, now_ns: int) -> None:
         fate = LINK_DOWN
     elif model.mtu_bytes > 0 and size > model.mtu_bytes:
         fate = TOO_LONG
-    else:
-        while fate == FORWARDED and not has_room(link, size):
-            victim = push_out(link, net.packets, packet.traffic_class)
-            if victim < 0:
-                fate = QUEUE_FULL
-            else:
+    elif not has_room(link, size):
+        if can_make_room(link, net.packets, packet.traffic_class, size):
+            while not has_room(link, size):
+                victim = push_out(link, net.packets, packet.traffic_class)
                 leave(link, net.packets[victim].length)
                 net.packets[victim].tx_ns = now_ns
                 drop(net, victim, QUEUE_FULL, now_ns, row)
+        else:
+            fate = QUEUE_FULL
     if fate != FORWARDED:
         drop(net, slot, fate, now_ns, row)
     elif link.tx_phase != IDLE:
@@ -192,6 +195,7 @@ def route(net: Any, slot: int, now_ns: int, came_by: int) -> None:
         else:
             packet.in_ns = now_ns
             packet.tx_ns = now_ns
+            packet.credited_ns = 0
             drop(net, slot, fate, now_ns, -1)
 
 
@@ -204,7 +208,9 @@ def _copy(net: Any, row: int, slot: int) -> None:
         net.state[FREE] = made.next
         net.state[IN_USE] += 1
         net.totals[COPIED] += 1
-        made.number = original.number + (net.totals[COPIED] << COPY_SHIFT)
+        # As one type: a signed and an unsigned word together are a float, which has not all bits.
+        own = np.int64(original.number) & _OWN_NUMBER
+        made.number = np.uint64(own | (net.totals[COPIED] << COPY_SHIFT))
         made.ingress_ns = original.ingress_ns
         made.in_ns = original.in_ns
         made.tx_ns = original.tx_ns

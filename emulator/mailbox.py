@@ -16,7 +16,7 @@ from emulator.layout import LATE_UPDATES, MAILBOX_SLOTS, NOW, POSTED, ROUTES, TA
 from emulator.links.access import abandon, on_air
 from emulator.links.queue import dequeue, leave
 from emulator.links.rate import change_rate, sending_ends_ns
-from emulator.links.state import CLASSES, IDLE, NEVER, SENDING
+from emulator.links.state import CLASSES, IDLE, NEVER, RETRY, SENDING, WAITING
 
 
 @inline_packet_kernel
@@ -33,6 +33,16 @@ def table_ns(net: Any) -> int:
     return time_ns
 
 
+@inline_packet_kernel
+def _forget_codel(link: Any) -> None:
+    for line in range(CLASSES):
+        link.codel_above_ns[line] = 0
+        link.codel_next_ns[line] = 0
+        link.codel_count[line] = 0
+        link.codel_last[line] = 0
+        link.codel_dropping[line] = 0
+
+
 @packet_kernel
 def _take_over(net: Any, row: int) -> None:
     """The row becomes another link's: its counters and processes begin anew."""
@@ -43,11 +53,7 @@ def _take_over(net: Any, row: int) -> None:
     link.grant_bytes = 0
     link.attempt = 0
     link.collided = 0
-    link.codel_above_ns = 0
-    link.codel_next_ns = 0
-    link.codel_count = 0
-    link.codel_last = 0
-    link.codel_dropping = 0
+    _forget_codel(link)
     link.jitter_at_ns = 0
     link.jitter_z = 0.0
     link.loss_bad = 0
@@ -59,6 +65,33 @@ def _take_over(net: Any, row: int) -> None:
     for line in range(CLASSES):
         for column in range(BOOK_COLUMNS):
             net.books[row, line, column] = 0
+
+
+@packet_kernel
+def _change_model(net: Any, row: int, before: int, now_ns: int) -> None:
+    """The link is of another model than `before` from now on: what only that one understands is forgotten.
+
+    A packet in the transmitter goes out as it began; one that never would have is begun anew.
+    """
+    link = net.links[row]
+    was, model = net.models[before], net.models[link.model]
+    if model.access_kind != was.access_kind:
+        abandon(link)
+        link.ready_ns = 0
+        link.grant_bytes = 0
+        if link.tx_phase == WAITING:
+            link.tx_event_ns = now_ns
+    if model.queue_kind != was.queue_kind:
+        _forget_codel(link)
+    if model.rate_trace != was.rate_trace:
+        # Where one recording was read says nothing about another, and may lie beyond its end.
+        link.rate_at = 0
+        link.delivery_bytes = 0
+        link.delivery_ns = 0
+        if link.tx_phase == SENDING and link.tx_event_ns == NEVER:
+            link.tx_phase = RETRY
+            link.tx_event_ns = now_ns
+    schedule(net, row, next_ns(link, net.packets))
 
 
 @packet_kernel
@@ -110,6 +143,7 @@ def take_table(net: Any, now_ns: int) -> None:
         link.frame_bits = update.frame_bits
         link.max_packets = update.max_packets
         link.max_bytes = update.max_bytes
+        before = link.model
         link.model = update.model
         link.medium = update.medium
         link.up = update.up
@@ -117,11 +151,15 @@ def take_table(net: Any, now_ns: int) -> None:
             link.up = 0
         if link.rate_bps != update.rate_bps:
             change_rate(link, update.rate_bps, now_ns)
-            if link.tx_phase == SENDING and net.models[link.model].rate_trace < 0:
+            # What a recording has begun ends when that says.
+            traced = net.models[before].rate_trace >= 0 or net.models[link.model].rate_trace >= 0
+            if link.tx_phase == SENDING and not traced:
                 link.tx_event_ns = sending_ends_ns(link)
                 if link.medium >= 0:
                     on_air(link, row, net.links, net.medium, now_ns, link.tx_event_ns)
                 schedule(net, row, next_ns(link, net.packets))
+        if link.model != before:
+            _change_model(net, row, before, now_ns)
     net.state[ROUTES] = slot
     for index in range(net.mail_rows[slot]):
         row = net.mail_links[slot, index].row

@@ -280,6 +280,11 @@ def _check(net: Network, arrivals: Any, flows: FlowSet, window_s: float, samples
     ports = len(net.port_place)
     if len(arrivals) and not 0 <= arrivals["port"].max() < ports:
         raise TrafficError(f"an arrival is of port {arrivals['port'].max()}, allowed: 0 to {ports - 1}")
+    places, classes = net.mail_routes.shape[1], len(net.entered)
+    for key, most in (("traffic_class", classes - 1), ("at", places)):
+        wrong = arrivals[key][(arrivals[key] < 0) | (arrivals[key] > most)]
+        if len(wrong):
+            raise TrafficError(f"an arrival has {key} {wrong[0]}, allowed: 0 to {most}")
     for name, row in zip(flows.names, flows.rows, strict=True):
         for end in ("port", "target"):
             if not 0 < row[end] < ports or net.port_place[row[end]] < 0:

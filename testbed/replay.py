@@ -14,6 +14,7 @@ from typing import Any, Final
 import numpy as np
 
 from emulator.accounting import DELIVERED, FATE_NAMES, PEER_FULL, PEER_GONE
+from emulator.crossing import COPY_SHIFT
 from emulator.epochs import read_tables
 from emulator.inet.addresses import HOST, PLACE, destination
 from emulator.layout import ORIGIN, make_network
@@ -28,6 +29,8 @@ from testbed.scenario import load
 from testbed.store.packets import read_hops
 from testbed.store.runfile import RunFolder
 
+#: a packet's number without what tells copies apart
+_NUMBER: Final = np.uint64((1 << COPY_SHIFT) - 1)
 _HANDED_OVER: Final = (DELIVERED, PEER_GONE, PEER_FULL)
 
 
@@ -156,12 +159,30 @@ def ip_targets(
 
 
 def _credits_ns(hops: np.ndarray[Any, Any], first: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """What was taken off each packet's delay on all of its hops together, ns."""
-    code = hops["port"].astype(np.uint64) << np.uint64(40) | hops["packet"]
-    wanted = first["port"].astype(np.uint64) << np.uint64(40) | first["packet"]
+    """What was taken off each packet's delay on all of its hops together, ns.
+
+    A duplicate has what its original had left when it was made; either may have come further than the other.
+    """
+    number = hops["packet"] & _NUMBER
+    code = hops["port"].astype(np.uint64) << np.uint64(COPY_SHIFT) | number
+    wanted = first["port"].astype(np.uint64) << np.uint64(COPY_SHIFT) | first["packet"]
     known, place = np.unique(code, return_inverse=True)
-    sums = np.bincount(place, weights=hops["credit_ns"], minlength=len(known))
-    credits: np.ndarray[Any, Any] = sums[np.searchsorted(known, wanted)].astype(np.int64)
+    credit_ns = hops["credit_ns"].astype(np.int64)
+    original = hops["marks"] & COPY == 0
+    sums = np.bincount(place, weights=np.where(original, credit_ns, 0), minlength=len(known)).astype(np.int64)
+    copied = np.isin(place, place[~original & (credit_ns > 0)])
+    ways: dict[int, dict[int, list[tuple[int, int]]]] = {}
+    for index in np.flatnonzero(copied).tolist():
+        way = ways.setdefault(int(place[index]), {}).setdefault(int(hops["packet"][index]), [])
+        way.append((int(hops["hop"][index]), int(credit_ns[index])))
+    for packet, of in ways.items():
+        trunk = of.get(int(known[packet] & _NUMBER), [])
+        for way in of.values():
+            made_at = min(hop for hop, _ in way)
+            total = sum(credit for _, credit in way) + sum(credit for hop, credit in trunk if hop < made_at)
+            # The trunk itself begins at its first hop, so nothing counts twice.
+            sums[packet] = max(sums[packet], total)
+    credits: np.ndarray[Any, Any] = sums[np.searchsorted(known, wanted)]
     return credits
 
 

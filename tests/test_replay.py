@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 
 from emulator.accounting import DELIVERED, HOP_RECORD
+from emulator.crossing import COPY_SHIFT
+from emulator.links.state import COPY
 from emulator.simulate import ARRIVAL
 from nodes.wire import CHANNEL_PORT
 from testbed.errors import BadInput
-from testbed.replay import ip_targets, replay
+from testbed.replay import _credits_ns, ip_targets, replay
 from testbed.store.packets import PacketWriter
 from testbed.store.runfile import RunFolder
 
@@ -63,3 +65,21 @@ def test_ip_packets_are_sent_again_to_where_their_address_led() -> None:
         arrivals["port"][row] = port
         arrivals["header"][row] = np.frombuffer(bytes(packet).ljust(48, b"\0"), "<i8")
     assert ip_targets(arrivals, ip_from, port_place).tolist() == [target for *_, target in sent]
+
+
+def test_credits_of_duplicates_are_their_packet_s() -> None:
+    """Packet 7 of port 1, twice copied; port 3 has a packet 7 of its own."""
+    rows = [
+        # port, packet, hop, credit, mark
+        (1, 7, 0, 10, 0),
+        (1, 7, 1, 0, 0),
+        (1, 7 + (2 << COPY_SHIFT), 0, 10, COPY),
+        (1, 7 + (2 << COPY_SHIFT), 1, 5, COPY),
+        (3, 7, 0, 2, 0),
+    ]
+    hops = np.zeros(len(rows), HOP_RECORD)
+    for name, values in zip(
+        ("port", "packet", "hop", "credit_ns", "marks"), zip(*rows, strict=True), strict=True
+    ):
+        hops[name] = values
+    assert _credits_ns(hops, hops[[0, 4]]).tolist() == [15, 2]

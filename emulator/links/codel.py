@@ -1,8 +1,9 @@
 """When a queue drops what has waited too long: never (drop-tail), or as CoDel does (RFC 8289).
 
-CoDel looks at how long each packet has stood in the queue when it is taken out. Once that has been above
-a target for a whole interval it drops at the head, the more often the longer it lasts. What happens when
-the queue is full is `queue`'s matter.
+Each class has its own line and its own CoDel: one that goes first never waits, and says nothing about the
+others. CoDel looks at how long each packet has stood in the queue when it is taken out. Once that has been
+above a target for a whole interval it drops at the head, the more often the longer it lasts. What happens
+when the queue is full is `queue`'s matter.
 """
 
 from __future__ import annotations
@@ -71,14 +72,15 @@ def _next_drop_ns(model: Any, after_ns: int, count: int) -> int:
 def _stands(model: Any, link: Any, packet: Any, now_ns: int) -> bool:
     """Whether the queue has stood above the target for an interval."""
     stands = False
+    line = packet.traffic_class
     mtu_bytes = model.mtu_bytes if model.mtu_bytes > 0 else _MTU_BYTES
     # The packet itself still counts in the queue's bytes.
     if now_ns - packet.in_ns < model.codel_target_ns or link.bytes - packet.length <= mtu_bytes:
-        link.codel_above_ns = 0
-    elif link.codel_above_ns == 0:
-        link.codel_above_ns = now_ns + model.codel_interval_ns
+        link.codel_above_ns[line] = 0
+    elif link.codel_above_ns[line] == 0:
+        link.codel_above_ns[line] = now_ns + model.codel_interval_ns
     else:
-        stands = now_ns >= link.codel_above_ns
+        stands = now_ns >= link.codel_above_ns[line]
     return stands
 
 
@@ -91,25 +93,26 @@ def waited_too_long(model: Any, link: Any, packet: Any, now_ns: int) -> bool:
     """
     stands = _stands(model, link, packet, now_ns)
     drop = False
-    phase = link.codel_dropping
+    line = packet.traffic_class
+    phase = link.codel_dropping[line]
     if phase == _PASSING:
         if stands:
             drop = True
-            since_last = link.codel_count - link.codel_last
-            recently = now_ns - link.codel_next_ns < _RECENT_INTERVALS * model.codel_interval_ns
-            link.codel_count = since_last if since_last > 1 and recently else 1
+            since_last = link.codel_count[line] - link.codel_last[line]
+            recently = now_ns - link.codel_next_ns[line] < _RECENT_INTERVALS * model.codel_interval_ns
+            link.codel_count[line] = since_last if since_last > 1 and recently else 1
             # It lies ahead, so the packet that comes next in this dequeue is let through.
-            link.codel_next_ns = _next_drop_ns(model, now_ns, link.codel_count)
-            link.codel_last = link.codel_count
-            link.codel_dropping = _DROPPING
+            link.codel_next_ns[line] = _next_drop_ns(model, now_ns, link.codel_count[line])
+            link.codel_last[line] = link.codel_count[line]
+            link.codel_dropping[line] = _DROPPING
     elif not stands:
-        link.codel_dropping = _PASSING
+        link.codel_dropping[line] = _PASSING
     else:
         if phase == _DROPPED:
-            link.codel_next_ns = _next_drop_ns(model, link.codel_next_ns, link.codel_count)
-        link.codel_dropping = _DROPPING
-        if now_ns >= link.codel_next_ns:
+            link.codel_next_ns[line] = _next_drop_ns(model, link.codel_next_ns[line], link.codel_count[line])
+        link.codel_dropping[line] = _DROPPING
+        if now_ns >= link.codel_next_ns[line]:
             drop = True
-            link.codel_count += 1
-            link.codel_dropping = _DROPPED
+            link.codel_count[line] += 1
+            link.codel_dropping[line] = _DROPPED
     return drop

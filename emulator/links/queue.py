@@ -1,8 +1,8 @@
 """The queue of a link: bounded in packets and bytes, one line for each traffic class, the highest goes first.
 
 The packet in the transmitter counts towards the bounds until it has left. A packet that finds the queue
-full takes the place of the newest one of the lowest class below its own, if there is one; else it is
-dropped itself (drop-tail). When to drop one that has waited too long is `codel`'s matter.
+full takes the place of the newest of the lowest classes below its own, if that makes room for it; else it
+is dropped itself (drop-tail) and nobody else. When to drop one that has waited too long is `codel`'s matter.
 """
 
 from __future__ import annotations
@@ -54,6 +54,21 @@ def dequeue(link: Any, packets: Any) -> int:
                 packets[following].prev = -1
             break
     return slot
+
+
+@inline_packet_kernel
+def can_make_room(link: Any, packets: Any, traffic_class: int, size: int) -> bool:
+    """Whether a packet of `size` bytes would fit without packets of the classes below `traffic_class`."""
+    count, held = link.packets, link.bytes
+    fits = False
+    for line in range(traffic_class):
+        slot = link.tail[line]
+        while slot >= 0 and not fits:
+            count -= 1
+            held -= packets[slot].length
+            fits = bool(count < link.max_packets and held + size <= link.max_bytes)
+            slot = packets[slot].prev
+    return fits
 
 
 @inline_packet_kernel

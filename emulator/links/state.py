@@ -66,16 +66,16 @@ LINK: Final = np.dtype(
         ("grant_bytes", "<i8"),
         ("collided", "<i4"),
         ("attempt", "<i4"),
-        # CoDel (RFC 8289)
-        ("codel_above_ns", "<i8"),
-        ("codel_next_ns", "<i8"),
-        ("codel_count", "<i4"),
-        ("codel_last", "<i4"),
+        # CoDel (RFC 8289), one for each line of the queue
+        ("codel_above_ns", "<i8", (CLASSES,)),
+        ("codel_next_ns", "<i8", (CLASSES,)),
+        ("codel_count", "<i4", (CLASSES,)),
+        ("codel_last", "<i4", (CLASSES,)),
+        ("codel_dropping", "<i4", (CLASSES,)),
         # processes
         ("jitter_at_ns", "<i8"),
         ("jitter_z", "<f8"),
         ("loss_bad", "<i4"),
-        ("codel_dropping", "<i4"),
         # where each trace was read last, and what is left of a delivery opportunity
         ("rate_at", "<i4"),
         ("delay_at", "<i4"),

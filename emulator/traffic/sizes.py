@@ -99,7 +99,7 @@ def length_bytes(flow: Any, lengths: Any, number: int, packet: int, same: int) -
     elif flow.size_kind == EMPIRICAL:
         length = lengths[flow.size_low + int(uniform(flow.key, 0, number, _SIZE) * flow.size_high)]
     elif flow.size_kind == EACH:
-        length = lengths[flow.size_low + number]
+        length = lengths[flow.size_low + flow.message]
     elif flow.size_kind == SAME:
         length = same
     return int(length)
