@@ -264,7 +264,7 @@ def test_a_link_that_comes_back_begins_with_all_its_attempts() -> None:
 
 def test_silence_after_a_packet_ends_with_its_row() -> None:
     """A row given to another link owes no silence for the one before."""
-    model = LinkModel("quiet", access=DutyCycle(1e-3))
+    model = LinkModel("quiet", access=DutyCycle(1e-5))
     net = network(model, places=3, links=1)
     first, second = star(2), star(2)
     for one, kept in ((first, 0), (second, 1)):
@@ -279,7 +279,7 @@ def test_silence_after_a_packet_ends_with_its_row() -> None:
     updates = LinkUpdates(make_network(3, 2, 8, links=1, models=ModelSet([model])), ["a", "b", "c"], SEED)
     tables = [updates.post(t, one) for t, one in ((0, first), (10 * MS, empty), (8 * S, second))]
     done = simulate(net, at_places([MS, 9 * S], [0, 1]), tables, 100 * S)
-    # 0.8 ms of airtime at a share of 1e-3 would have meant silence of 0.8 s; the row has been idle longer.
+    # 0.8 ms of airtime at a share of 1e-5 would have meant silence of 80 s.
     assert delivered(done)["due_ns"].tolist() == [t + SENDING_NS + FLIGHT_NS for t in (MS, 9 * S)]
     assert len(updates.retired) == 1
 
@@ -424,6 +424,13 @@ def test_opportunities_of_mahimahi_are_shared_by_what_waits() -> None:
     model = LinkModel("mahimahi", traces=Traces(deliveries=every))
     done = run(model, arrivals([MS] * 3 + [95 * MS], size=752), (0, table(2, model=1)))
     assert (delivered(done)["due_ns"] - FLIGHT_NS).tolist() == [10 * MS, 10 * MS, 20 * MS, 100 * MS]
+
+
+def test_what_comes_as_the_link_falls_idle_does_not_share_the_opportunity_that_has_passed() -> None:
+    every = Series(np.arange(1, 11) * 10 * MS, np.full(10, 1504.0), "deliveries")
+    model = LinkModel("mahimahi", traces=Traces(deliveries=every))
+    done = run(model, arrivals([MS, 10 * MS], size=752), (0, table(2, model=1)))
+    assert (delivered(done)["due_ns"] - FLIGHT_NS).tolist() == [10 * MS, 20 * MS]
 
 
 # --- models that change under packets -------------------------------------------------------------------
