@@ -65,6 +65,7 @@ def _total(counters: dict[str, Any]) -> dict[str, Any]:
         "copied": copied,
         "ip_packets": int(counters.get("ip_packets", 0)),
         "delivered": delivered,
+        "damaged": int(counters.get("damaged", 0)),
         "dropped": dropped,
         "in_flight": in_flight,
         "difference": ingress + copied - delivered - sum(dropped.values()) - in_flight,

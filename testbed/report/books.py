@@ -27,6 +27,11 @@ def books(report: dict[str, Any]) -> str:
                 f"<p class='small'>{total['ip_packets']:,} of those that entered were packets of programs "
                 "behind IP interfaces, or answers of places to them.</p>"
             )
+        if total["damaged"]:
+            body += (
+                f"<p class='small'>{total['damaged']:,} of those delivered had damaged bits, as faults of "
+                "links want it.</p>"
+            )
         body += _causes(total["dropped"], found["links"])
     body += _classes(found["classes"])
     if found["links"]:

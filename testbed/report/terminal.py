@@ -89,10 +89,11 @@ def _facts(document: dict[str, Any]) -> Table:
     if total is not None:
         drops = dropped(total["dropped"]) or "none"
         copies = f" + {total['copied']:,} copies" if total["copied"] else ""
+        harmed = f" ({total['damaged']:,} of them damaged)" if total["damaged"] else ""
         table.add_row(
             Text("  packets", style="dim"),
             Text(
-                f"{total['ingress']:,} in{copies} = {total['delivered']:,} delivered + "
+                f"{total['ingress']:,} in{copies} = {total['delivered']:,} delivered{harmed} + "
                 f"{sum(total['dropped'].values()):,} dropped ({drops}) + {total['in_flight']:,} in flight"
             ),
         )

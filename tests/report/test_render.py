@@ -218,7 +218,7 @@ def rich_channel(folder):
     made = folder().fill()
     channel = made.info["channel"]
     counters = channel["counters"]
-    counters |= {"copied": 40, "ip_packets": 2_000, "delivered": 14_800}
+    counters |= {"copied": 40, "damaged": 7, "ip_packets": 2_000, "delivered": 14_800}
     counters["ingress"] = 17_000
     counters["fates"] = {"radio_loss": 1_600, "queue_delay": 420, "peer_gone": 205}
     name, row = next(iter(channel["links"].items()))
@@ -260,17 +260,25 @@ def test_the_page_explains_each_cause_and_says_where_it_was(folder):
 def test_the_page_shows_copies_classes_and_exactness_by_link(folder):
     made, _ = rich_channel(folder)
     html = (report.render(made.write()).folder / "report.html").read_text()
-    for expected in ("By traffic class", "copied", "rerouted", "40 copies", "2,000 of those that entered",
-                     "substrate: ", "17% of one core", "Exactness by link: 1"):  # fmt: skip
+    for expected in (
+        "By traffic class",
+        "copied",
+        "rerouted",
+        "40 copies",
+        "2,000 of those that entered",
+        "7 of those delivered had damaged bits",
+        "substrate: ",
+        "17% of one core",
+        "Exactness by link: 1",
+    ):
         assert expected in html
 
 
 def test_the_summary_adds_copies_to_what_came_in(folder):
     made, _ = rich_channel(folder)
     text = summary(report.render(made.write()), width=200)
-    assert (
-        "17,000 in + 40 copies = 14,800 delivered + 2,225 dropped (radio loss 1,600, queue delay 420" in text
-    )
+    assert "17,000 in + 40 copies = 14,800 delivered (7 of them damaged) + 2,225 dropped" in text
+    assert "dropped (radio loss 1,600, queue delay 420" in text
     assert "+ 15 in flight" in text
     assert "taken over in 77.7 us, p99" in text
     assert "17% of one core, balanced" in text
@@ -284,7 +292,7 @@ def test_causes_beside_a_link_are_text_that_may_wrap(folder):
 
 def test_an_ordinary_run_has_no_columns_of_zeros(good):
     html = (good.folder / "report.html").read_text()
-    for absent in ("copied", "rerouted", "By traffic class", "copies"):
+    for absent in ("copied", "damaged", "rerouted", "By traffic class", "copies"):
         assert absent not in html
 
 
