@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -65,7 +66,9 @@ def start(namespaces: None, run: Path) -> Iterator[Exec]:
         command = [sys.executable, "-m", "testbed", "exec", node, "--run", str(run), "--", *program]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-        process = subprocess.Popen(command, text=True, **{"env": environment, **pipes, **options})
+        # A shell cannot trap what was ignored when it began, as interrupts are in a script's background.
+        restored = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
+        process = subprocess.Popen(command, text=True, **{"env": environment, **pipes, **restored, **options})
         started.append(process)
         return process
 
