@@ -51,8 +51,11 @@ class Peer:
         return self._process.pid
 
     def ask(self, what: str, **options: Any) -> None:
-        """Let it do `what`; the answer is `answer`'s."""
-        self._connection.send((what, options))
+        """Let it do `what`; the answer is `answer`'s. PeerError when it is not there any more."""
+        try:
+            self._connection.send((what, options))
+        except OSError:
+            raise PeerError("a process of the benchmark ended") from None
 
     def answer(self, patience_s: float = PATIENCE_S) -> Any:
         """What came of the last thing asked for; PeerError when that failed or takes too long."""
@@ -153,6 +156,15 @@ class _End:
         self._port = port
         self.socket: Any = None
 
+    def prefer_realtime(self) -> None:
+        """Run when a message comes, where that is permitted. To be asked for before anything else."""
+        from emulator.dataplane import realtime
+
+        if realtime.priority_permitted():
+            self._context.set(self._zmq.THREAD_SCHED_POLICY, os.SCHED_FIFO)
+            self._context.set(self._zmq.THREAD_PRIORITY, realtime.PRIORITY)
+            realtime.prefer_thread(True)
+
     def connect(self, endpoint: str, carrier: str) -> None:
         from nodes import wire
 
@@ -229,7 +241,19 @@ def sink_main(connection: Connection, name: str) -> None:
             "delay_us": summary_us(delays),
         }
 
-    _serve(connection, {"connect": end.connect, "receive": receive, "close": end.close})
+    def receive_each(count: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+        numbers, delays_ns = np.zeros(count, np.int64), np.zeros(count, np.int64)
+        received = int(load.receive_each(end.socket.underlying, numbers, delays_ns, scratch))
+        return numbers[:received], delays_ns[:received]
+
+    commands: dict[str, Callable[..., Any]] = {
+        "prefer_realtime": end.prefer_realtime,
+        "connect": end.connect,
+        "receive": receive,
+        "receive_each": receive_each,
+        "close": end.close,
+    }
+    _serve(connection, commands)
     memory.close()
 
 
