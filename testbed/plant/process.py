@@ -236,7 +236,7 @@ class Plant:
         return named
 
     def _save(self, *, final: bool) -> None:
-        summary = {
+        summary: dict[str, Any] = {
             "final": final,
             "counters": self._channel.counters(),
             "links": ledger(self._net, self._world.places, self._epochs.updates),
@@ -246,7 +246,6 @@ class Plant:
             "substrate_us": self._channel.substrate_us(),
             "hand_over_us": self._channel.hand_over_us(),
             "cpu_share": self._channel.cpu_share(),
-            "per_link": self._per_link(),
             "epochs": self._epochs.summary(),
             "scheduling": self._channel.scheduling,
             "memory_locked": self._channel.memory_locked,
@@ -255,6 +254,9 @@ class Plant:
             "places": list(self._world.places),
             "link_rows": len(self._net.links),
         }
+        if final:
+            # A tenth of a second for a thousand links, which no second of a run has to spare.
+            summary["per_link"] = self._per_link()
         try:
             self._folder.write_json("channel.json", summary)
         except OSError as error:
