@@ -14,7 +14,6 @@ from typing import Any, Final
 
 from emulator.accounting import NO_BUFFER, UNKNOWN_DESTINATION
 from emulator.crossing import drop, route, serve
-from emulator.hoplog import write_log
 from emulator.jit import inline_packet_kernel, load_acquire
 from emulator.layout import (
     ENTERED,
@@ -34,8 +33,6 @@ from emulator.mailbox import table_ns, take_table
 #: routers a packet without a limit of its own may pass. Across a grid of 72 x 22 satellites it may be 47;
 #: what goes on for longer than the field can count goes round
 MAX_HOPS: Final = 255
-
-__all__ = ["MAX_HOPS", "advance", "enter", "ingress", "next_event_ns", "release", "write_log"]
 
 
 @inline_packet_kernel

@@ -16,7 +16,6 @@ import numpy as np
 
 from emulator.epochs import LinkUpdates, RecordedTable
 from emulator.layout import Network, make_network
-from emulator.links.model import ModelSet
 from emulator.links.random import link_key
 from emulator.simulate import Simulated, simulate
 from emulator.table import Adjustments
@@ -56,7 +55,6 @@ class Ahead:
         self.world = World(scenario.world_spec(), adjustments)
         self._before_epoch = before_epoch
         self._ports = Ports(scenario)
-        self._models = ModelSet(self.world.spec.models)
         rows = max(_LEAST_ROWS, self.world.most_rows())
         scratch = make_network(len(self.world.places), len(self.world.hosts), 1, links=rows, slots=2, log=2)
         self._updates = LinkUpdates(scratch, self.world.places, scenario.run.seed)
@@ -140,7 +138,7 @@ class Ahead:
             links=max(_LEAST_ROWS, self._rows),
             slots=_SLOTS,
             log=_LOG if log else 2,
-            models=self._models,
+            models=world.models,
         )
         host_of = {place: host for host, place in enumerate(self.scenario.places)}
         for node, port in self._ports.of.items():

@@ -35,7 +35,8 @@ _COLUMNS = {
 }
 
 
-def _drops(counts: Any) -> dict[str, int]:
+def drops_by_cause(counts: Any) -> dict[str, int]:
+    """What was dropped, by the name of its cause; `counts` by fate, int64 [FATES]."""
     return {FATE_NAMES[fate]: int(counts[fate]) for fate in DROPS if counts[fate]}
 
 
@@ -58,7 +59,7 @@ def books(net: Network) -> dict[str, Any]:
         for line in np.flatnonzero(counted[row].any(axis=1)).tolist():
             columns = counted[row, line]
             classes[line] = {name: int(columns[at]) for name, at in _COLUMNS.items()} | {
-                "drops": _drops(columns[BOOK_FATES:])
+                "drops": drops_by_cause(columns[BOOK_FATES:])
             }
         links[int(state["from_place"]), int(state["to_place"])] = {
             "classes": classes,
@@ -69,7 +70,7 @@ def books(net: Network) -> dict[str, Any]:
             {
                 "entered": int(entered[line]),
                 "delivered": int(fates[line, DELIVERED]),
-                "drops": _drops(fates[line]),
+                "drops": drops_by_cause(fates[line]),
             }
             for line in range(CLASSES)
         ],

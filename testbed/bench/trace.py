@@ -8,8 +8,6 @@ transmitter. Without a recording (`--trace FILE`) one is made up of jumps, steps
 
 from __future__ import annotations
 
-import os
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,10 +19,8 @@ from testbed.bench._peers import (
     SOURCE_PORT,
     Peer,
     PeerError,
-    _attach,
-    _End,
-    _serve,
     line_table,
+    sink_main,
     source_main,
 )
 from testbed.errors import BadInput, EnvironmentProblem
@@ -78,30 +74,6 @@ def _made_up(duration_s: float) -> Any:
     )
 
 
-def _sink_main(connection: Connection, name: str) -> None:
-    """The process that receives, and remembers each."""
-    import zmq
-
-    from emulator.dataplane import load, realtime
-
-    memory, _ = _attach(name)
-    end = _End(zmq.DEALER, zmq.PULL, SINK_PORT)
-    # A receiver that is not let run would count as delay of the channel.
-    if realtime.priority_permitted():
-        end._context.set(zmq.THREAD_SCHED_POLICY, os.SCHED_FIFO)
-        end._context.set(zmq.THREAD_PRIORITY, realtime.PRIORITY)
-        realtime.prefer_thread(True)
-    scratch = load.make_receiver_scratch()
-
-    def receive(count: int) -> tuple[Any, Any]:
-        numbers, delays_ns = np.zeros(count, np.int64), np.zeros(count, np.int64)
-        received = load.receive_each(end.socket.underlying, numbers, delays_ns, scratch)
-        return numbers[:received], delays_ns[:received]
-
-    _serve(connection, {"connect": end.connect, "receive": receive, "close": end.close})
-    memory.close()
-
-
 def _play(series: Any, duration_s: float) -> Figures:
     import time
     from multiprocessing.shared_memory import SharedMemory
@@ -124,13 +96,15 @@ def _play(series: Any, duration_s: float) -> Figures:
     ends: list[Peer] = []
     try:
         channel.start()
-        ends = [Peer(source_main, memory.name), Peer(_sink_main, memory.name)]
+        ends = [Peer(source_main, memory.name), Peer(sink_main, memory.name)]
         source, sink = ends
+        # A receiver that is not let run would count as delay of the channel.
+        sink.do("prefer_realtime")
         for end in ends:
             end.do("connect", endpoint=channel.endpoint, carrier="channel")
         net.state[ORIGIN] = time.monotonic_ns()
         print(f"trace: {count} messages in {duration_s:g} s", flush=True)
-        sink.ask("receive", count=count)
+        sink.ask("receive_each", count=count)
         source.do("send", count=count, size=SIZE_BYTES, period_ns=PERIOD_NS, jitter_ns=PERIOD_NS)
         numbers, met_ns = sink.answer()
     finally:

@@ -15,9 +15,8 @@ from emulator.accounting import (
     BOOK_OUT,
     BOOK_OUT_BYTES,
     BOOK_REROUTED,
-    DROPS,
-    FATE_NAMES,
 )
+from emulator.dataplane.books import drops_by_cause
 from emulator.epochs import LinkUpdates
 from emulator.layout import Network
 
@@ -64,6 +63,5 @@ def _book(entries: dict[str, dict[str, Any]], name: str, books: Any, in_flight: 
 
 
 def _add(drops: dict[str, int], columns: Any) -> None:
-    for fate in DROPS:
-        if count := int(columns[BOOK_FATES + fate]):
-            drops[FATE_NAMES[fate]] = drops.get(FATE_NAMES[fate], 0) + count
+    for cause, count in drops_by_cause(columns[BOOK_FATES:]).items():
+        drops[cause] = drops.get(cause, 0) + count

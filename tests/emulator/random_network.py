@@ -50,7 +50,8 @@ from emulator.links.model import (
     Uniform,
 )
 from emulator.links.state import CLASSES, COPY, NEVER
-from emulator.simulate import ARRIVAL, run_arrivals
+from emulator.simulate import ARRIVAL
+from tests.emulator.one_by_one import run_arrivals
 
 MS, S = 1_000_000, 1_000_000_000
 LEFT, RIGHT = 1, 2

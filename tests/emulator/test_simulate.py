@@ -16,12 +16,13 @@ from emulator.hoplog import drain_log
 from emulator.jit import records
 from emulator.layout import IN_USE, Network, make_network
 from emulator.links.model import Faults, LinkModel, ModelSet
-from emulator.simulate import ARRIVAL, Simulated, recorded_arrivals, run_arrivals, simulate
+from emulator.simulate import ARRIVAL, Simulated, recorded_arrivals, simulate
 from emulator.traffic.arrivals import ParetoOnOff, Periodic, Poisson, Recorded
 from emulator.traffic.errors import TrafficError
 from emulator.traffic.flows import Flow, FlowSet, Follow
 from emulator.traffic.sizes import Empirical, Fixed, Uniform
 from tests.emulator.chain import LEFT, MS, RIGHT, S, arrivals, chain, recorded, table
+from tests.emulator.one_by_one import run_arrivals
 
 MIDDLE = 3
 

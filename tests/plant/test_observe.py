@@ -11,9 +11,9 @@ import pytest
 from emulator.epochs import LinkUpdates
 from emulator.hoplog import drain_log
 from emulator.network import advance
-from emulator.simulate import run_arrivals
 from testbed.plant.observe import LinkObserver
 from tests.emulator.chain import MS, S, arrivals, chain, table
+from tests.emulator.one_by_one import run_arrivals
 
 
 def _physical(full: Any, keep: slice = slice(None)) -> Any:
