@@ -173,9 +173,13 @@ class Stop(_Message):
 
 
 class Heartbeat(_Message):
+    """A sign of life. In the answer to one, `echo_ns` is its `t_ns` and `heard_ns` when it came."""
+
     t_ns: int
     sent: int = 0
     received: int = 0
+    echo_ns: int = 0
+    heard_ns: int = 0
 
 
 class Telemetry(_Message):
@@ -197,6 +201,22 @@ class CommandResult(_Message):
     text: str = ""
 
 
+class Request(_Message):
+    """The twin asks that a member be given a command; answered by CommandResult with this number."""
+
+    number: int
+    member: str
+    name: str
+    arguments: dict[str, object]
+
+
+class Snapshot(_Message):
+    """What a member knows, to be kept by the supervisor and given back to one that takes its place."""
+
+    t_ns: int
+    data: bytes
+
+
 class Bye(_Message):
     """The last word of a node, with its counters (packets sent, packets received, and the like)."""
 
@@ -205,7 +225,7 @@ class Bye(_Message):
 
 Message: TypeAlias = (
     Register | Registered | Refused | Ready | Start | Quiesce | Stop
-    | Heartbeat | Telemetry | Command | CommandResult | Bye
+    | Heartbeat | Telemetry | Command | CommandResult | Request | Snapshot | Bye
 )  # fmt: skip
 
 _encoder = msgspec.msgpack.Encoder()

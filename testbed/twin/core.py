@@ -14,8 +14,10 @@ from typing import Protocol
 
 from emulator.spec import WorldSpec
 from nodes.wire import Record, Value
-from testbed.twin.attribution import LinkFall
+from testbed.twin import parts
+from testbed.twin.attribution import LINK_DOWN, LinkFall
 from testbed.twin.baselines import ConstantBaseline
+from testbed.twin.belief import Belief, Estimate
 from testbed.twin.channels import Channels
 from testbed.twin.detect import Alarm, threshold_for
 from testbed.twin.events import Channel, Events
@@ -90,6 +92,9 @@ class Twin:
         self._tasks = Tasks(
             self.servers, knowledge.node_places, self.events, self._baseline, self._window_ns, self.counters
         )
+        self.parts = parts.build(knowledge, self.events, self.threshold)
+        self._wanted = frozenset().union(*(part.measurements for part in self.parts))
+        self._parts_held: list[Record] = []
 
     def rehearse(self) -> None:
         """Computes the first window's network once, so that nothing is compiled or read after the start."""
@@ -163,8 +168,10 @@ class Twin:
                     self.counters["late"] += 1
                 else:
                     self._held.setdefault(window, {})[record.tags.get("link", "")] = record
-            else:
+            elif record.measurement not in self._wanted:
                 self.counters["other"] += 1
+            if record is not None and record.measurement in self._wanted:
+                self._parts_held.append(record)
 
     def holds(self, window: int) -> int:
         """Number of link reports held for a window."""
@@ -200,10 +207,31 @@ class Twin:
         if reports and not self.quiet:
             out += self._watching.silence(made, reports, begins_s, now_ns, now_s)
         out += self._tasks.close(window, self._made, self._start_ns, now_ns)
+        out += self._close_parts(window, made, reports, now_ns, now_s)
         self.counters["windows"] += 1
         self.counters["windows_without_reports"] += not reports
         for old in [w for w in self._held if w <= window]:
             del self._held[old]
+        return out
+
+    def _close_parts(
+        self, window: int, made: dict[str, Prediction], reports: dict[str, Record], now_ns: int, now_s: float
+    ) -> list[Record]:
+        """Every part's share of a window: what came until its end."""
+        if not self.parts:
+            return []
+        t_ns = self._start_ns + window * self._window_ns
+        links = {name: one.link for name, one in made.items() if one.link is not None}
+        closed = parts.Window(
+            window, t_ns, window * self.window_s, self.window_s, now_ns, now_s, links, reports, self.quiet
+        )
+        due = sorted(
+            (r for r in self._parts_held if r.t_ns <= t_ns + self._window_ns), key=lambda record: record.t_ns
+        )
+        self._parts_held = [r for r in self._parts_held if r.t_ns > t_ns + self._window_ns]
+        out: list[Record] = []
+        for part in self.parts:
+            out += part.close(closed, [r for r in due if r.measurement in part.measurements])
         return out
 
     def _link(
@@ -296,4 +324,28 @@ class Twin:
             if server.tasks:
                 factor = math.exp(server.factor_log.mean)
                 state(name, "service_factor", factor, factor**2 * server.factor_log.variance)
+        for part in self.parts:
+            for one in part.states():
+                state(*one)
         return out
+
+    def belief(self, now_ns: int) -> Belief:
+        """The parameters as they are believed now: what a what-if starts from."""
+        belief = Belief((now_ns - self._start_ns) / 1e9)
+        for (place, direction), channel in self.channels.items():
+            key = f"{place}/{direction}"
+            belief.snr_bias_db[key] = Estimate(channel.bias.mean, channel.bias.sd)
+            if channel.phase is Phase.FADED:
+                belief.attenuation_db[key] = Estimate(*channel.attenuation())
+        for name in sorted(self._present):
+            one = self.links[name]
+            belief.delay_ms[name] = Estimate(one.bias.mean, one.bias.sd)
+        for name, server in self.servers.items():
+            factor = math.exp(server.factor_log.mean)
+            belief.service_factor[name] = Estimate(factor, factor * server.factor_log.sd)
+        for event in self.events.active:
+            if event.kind == LINK_DOWN:
+                belief.down += event.links
+        for part in self.parts:
+            part.tell(belief)
+        return belief

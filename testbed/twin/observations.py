@@ -16,11 +16,15 @@ OBSERVABLE: Final[dict[str, frozenset[str]]] = {
     "link": frozenset(
         {
             "window_s", "packets_in", "bytes_in", "packets_out", "bytes_out", "lost", "dropped_queue",
-            "dropped_down", "busy_s", "snr_db", "delay_mean_ms", "queue_packets",
+            "dropped_down", "busy_s", "snr_db", "range_us", "delay_mean_ms", "queue_packets",
         }
     ),
     "task": frozenset({"cycles", "service_s", "queue_s", "bytes", "queue_length"}),
-    "flow": frozenset({"packets", "bytes", "lost", "delay_mean_ms", "age_s"}),
+    "flow": frozenset(
+        {"packets", "bytes", "lost", "delay_mean_ms", "age_s", "repeated", "value_mean", "value_sd"}
+    ),
+    # one exchange of four stamps: t1 and t4 on the node's clock, t2 and t3 on the host's
+    "clock": frozenset({"t1_ns", "t2_ns", "t3_ns", "t4_ns"}),
     "offload": frozenset({"latency_s", "cycles", "bytes", "ok", "retransmissions"}),
     "node": frozenset({"sent", "received", "cpu_s", "queue"}),
 }  # fmt: skip
@@ -32,6 +36,7 @@ OBSERVABLE_TAGS: Final[dict[str, frozenset[str]]] = {
     "flow": frozenset({"node", "source", "flow"}),
     "offload": frozenset({"node", "server"}),
     "node": frozenset({"node", "role"}),
+    "clock": frozenset({"node"}),
 }
 
 #: measurements whose raw samples (hop delays, packet delays in ms) may pass
