@@ -7,7 +7,7 @@ into `plant_link` records, for the report after the run; the twin never receives
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -58,12 +58,20 @@ class LinkObserver:
         self._fresh.append(hops[hops["link"] >= 0])
 
     def close_window(
-        self, end_ns: int, window_s: float, table: Any, rows: dict[tuple[int, int], int], number: int
+        self,
+        end_ns: int,
+        window_s: float,
+        table: Any,
+        rows: dict[tuple[int, int], int],
+        number: int,
+        ranges_us: Mapping[tuple[int, int], float] | None = None,
     ) -> tuple[list[Record], list[Record]]:
         """End the window at `end_ns`; (observations, truth) of every link of the present table.
 
-        `table` is the world's LinkTable, `rows` the network's row of each link, `number` counts windows.
+        `table` is the world's LinkTable, `rows` the network's row of each link, `number` counts windows;
+        `ranges_us`: what ranging reports (`testbed.plant.ranging`), us by link.
         """
+        ranges_us = {} if ranges_us is None else ranges_us
         entered, over = self._take(end_ns)
         busy_ns = self._busy()
         queued = self._net.links["packets"].copy()
@@ -106,6 +114,8 @@ class LinkObserver:
             error_db = float(noise.normal(0.0, self._snr_sigma_db)) if self._snr_sigma_db > 0 else 0.0
             if np.isfinite(snr_db) and bool(table.up[index]):
                 fields["snr_db"] = snr_db + error_db
+            if link in ranges_us:
+                fields["range_us"] = ranges_us[link]
             kept = samples if len(samples) <= MOST_SAMPLES else _thin(samples, tags["link"], number)
             observed.append(Record(end_ns, "link", tags, fields, [round(x, 5) for x in kept.tolist()]))
             truth.append(Record(end_ns, "plant_link", tags, _truth(table, index)))

@@ -27,6 +27,7 @@ from testbed.plant.epochs import Epochs
 from testbed.plant.internet import Internet
 from testbed.plant.ledger import ledger
 from testbed.plant.observe import LinkObserver
+from testbed.plant.ranging import Ranging
 from testbed.plant.ticks import Ticks
 from testbed.ports import Ports
 from testbed.scenario import Scenario
@@ -81,6 +82,12 @@ class Plant:
         self._epochs = Epochs(self._world, self._truth, updates, scenario.run.epoch_s, folder.link_table_path)
         self._observer = LinkObserver(
             self._net, self._world.places, scenario.run.seed, scenario.plant.snr_report_sigma_db
+        )
+        self._ranging = Ranging(
+            self._world.places,
+            scenario.run.seed,
+            self._truth.range_bias_us,
+            scenario.plant.range_report_sigma_us,
         )
         self._packets: PacketWriter | None = None
         if scenario.store.packets:
@@ -168,13 +175,17 @@ class Plant:
     def _close_window(self, end_ns: int, number: int) -> None:
         assert self._member.started is not None
         t0_ns = self._member.started.t0_ns
-        table = self._epochs.table_at((end_ns - t0_ns) / 1e9)
         # The last window ends with the channel, wherever that is.
         window_s = (end_ns - t0_ns - number * round(self._scenario.run.window_s * 1e9)) / 1e9
-        if table is None or window_s <= 0:
+        end_s = (end_ns - t0_ns) / 1e9
+        middle_s = end_s - 0.5 * window_s
+        earlier = self._epochs.table_at(middle_s) if window_s > 0 else None
+        table = self._epochs.table_at(end_s)
+        if table is None or earlier is None or window_s <= 0:
             return
         rows = self._epochs.updates.rows
-        observed, truth = self._observer.close_window(end_ns, window_s, table, rows, number)
+        ranges_us = self._ranging.of(number, earlier, table, middle_s)
+        observed, truth = self._observer.close_window(end_ns, window_s, table, rows, number, ranges_us)
         self._member.report([*observed, *truth, self._own_record(end_ns), *self._handovers(end_ns)])
 
     def _handovers(self, until_ns: int) -> list[wire.Record]:

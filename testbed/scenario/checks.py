@@ -260,8 +260,27 @@ def _deviations(scenario: Scenario) -> Iterator[Finding]:
         elif isinstance(deviation, n.StaleOrbit):
             if satellites is not None and target not in satellites:
                 yield f"{key}.target", target, "a satellite" + nearest(target, satellites)
+        elif isinstance(deviation, n.ClockOffset):
+            if deviation.offset_ms == 0.0 == deviation.skew_ppm:
+                yield f"{key}.offset_ms", 0, "other than 0, or skew_ppm given"
+            own = [i for i, node in scenario.nodes.items() if node.role != "guest"]
+            if target not in own:
+                yield f"{key}.target", target, "a node that is no guest" + nearest(target, own)
+        elif isinstance(deviation, n.LostTelemetry):
+            known = {**scenario.nodes, **scenario.place_names, **scenario.places}
+            if target not in known:
+                yield f"{key}.target", target, "a node or a place" + nearest(target, known)
+            if deviation.share == 0.0:
+                yield f"{key}.share", 0, "more than 0"
+        elif isinstance(deviation, n.Impostor):
+            readers = [i for i, node in scenario.nodes.items() if getattr(node, "reading_interval_s", 0.0)]
+            if target not in readers:
+                yield f"{key}.target", target, "a node that sends readings" + nearest(target, readers)
         else:
-            yield from clashes.link_target(f"{key}.target", target, scenario, satellites)
+            found = list(clashes.link_target(f"{key}.target", target, scenario, satellites))
+            yield from found
+            if isinstance(deviation, n.Flood) and not found and target.partition(">")[0] in satellites:
+                yield f"{key}.target", target, "a link away from a place: no node is on the satellite itself"
 
 
 def rain_targets(scenario: Scenario) -> Mapping[str, object]:

@@ -114,6 +114,12 @@ class Plant(Table):
     snr_report_sigma_db: float = Field(
         default=0.3, ge=0, le=5, description="noise of the modem's own SNR report"
     )
+    range_report_sigma_us: float = Field(
+        default=0.5, ge=0, le=1000, description="noise of the propagation time that a modem's ranging reports"
+    )
+    range_bias_sigma_us: float = Field(
+        default=1.0, ge=0, le=1000, description="spread of what ranging is off by all the time, per place"
+    )
     shadowing: bool = Field(
         default=True, description="sight comes and goes in a radio's environment; false: its mean holds"
     )

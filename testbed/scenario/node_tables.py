@@ -236,6 +236,56 @@ class StaleOrbit(_Deviation):
     )
 
 
+class Capacity(_Deviation):
+    """A link that carries less than its modulation and coding let through."""
+
+    kind: Literal["capacity"] = Field(description="what happens")
+    factor: float = Field(ge=0.05, le=1, description="of the rate it would have")
+
+
+class ClockOffset(_Deviation):
+    """A node whose clock jumps, and from then on runs at another pace."""
+
+    kind: Literal["clock_offset"] = Field(description="what happens")
+    offset_ms: float = Field(
+        default=0.0, ge=-10_000, le=10_000, description="ahead (positive) or behind the host's clock"
+    )
+    skew_ppm: float = Field(
+        default=0.0, ge=-1000, le=1000, description="faster (positive) or slower, millionths"
+    )
+
+
+class LostTelemetry(_Deviation):
+    """Reports that do not reach the twin: those of a node, or of the links at a place."""
+
+    kind: Literal["lost_telemetry"] = Field(description="what happens")
+    share: Share = Field(description="of the reports that are lost, each by itself")
+
+
+class Flood(_Deviation):
+    """Packets that nobody asked for, from a place where nothing sends them otherwise."""
+
+    kind: Literal["flood"] = Field(description="what happens")
+    rate_mbps: float = Field(gt=0, le=1000, description="offered to the link in addition")
+
+
+class Impostor(_Deviation):
+    """A second source with a node's identity: numbers that were there before, with other values."""
+
+    kind: Literal["impostor"] = Field(description="what happens")
+
+
 Deviation = Annotated[
-    Rain | SlowServer | LinkDown | ExtraLoss | ExtraDelay | StaleOrbit, Field(discriminator="kind")
+    Rain
+    | SlowServer
+    | LinkDown
+    | ExtraLoss
+    | ExtraDelay
+    | StaleOrbit
+    | Capacity
+    | ClockOffset
+    | LostTelemetry
+    | Flood
+    | Impostor,
+    Field(discriminator="kind"),
 ]

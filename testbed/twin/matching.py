@@ -24,8 +24,16 @@ LOOKS_LIKE = {
     "link_down": (LINK_DOWN,),
     "extra_loss": (UNKNOWN,),
     "extra_delay": (UNKNOWN,),
-    "stale_orbit": (UNKNOWN, ATTENUATION),
+    "stale_orbit": ("orbit_error",),
+    "capacity": ("congestion",),
+    "clock_offset": ("clock",),
+    "lost_telemetry": ("lost_telemetry",),
+    "flood": ("flood", "congestion"),
+    "impostor": ("impostor",),
 }
+
+#: what no deviation caused, and what no detection named, in a confusion matrix
+NOTHING = "nothing"
 
 
 def spans(plant_events: Iterable[Record], start_ns: int) -> list[dict[str, Any]]:
@@ -46,8 +54,11 @@ def spans(plant_events: Iterable[Record], start_ns: int) -> list[dict[str, Any]]
 
 def resembles(detection: Mapping[str, Any], deviation: str, target: str) -> bool:
     """Whether a detection names this kind of deviation at this target (place, node, satellite, link)."""
-    if detection["kind"] not in LOOKS_LIKE.get(deviation, (deviation,)):
-        return False
+    return detection["kind"] in LOOKS_LIKE.get(deviation, (deviation,)) and _names(detection, target)
+
+
+def _names(detection: Mapping[str, Any], target: str) -> bool:
+    """Whether a detection names this place, node, satellite or link, or one of a group called so."""
     named = {str(detection.get("target", "")), str(detection.get("where", ""))}
     named |= {part for text in (*named, str(detection.get("links") or "")) for part in text.split(",")}
     named |= {end for name in named for end in name.split(">")}
@@ -82,9 +93,46 @@ def match_detections(
     return {"deviations": deviations, "false": false}
 
 
+def confusion(
+    detections: Iterable[Record | Mapping[str, Any]],
+    plant_events: Iterable[Record],
+    tolerance_s: float = 5.0,
+    start_ns: int = 0,
+) -> dict[str, dict[str, int]]:
+    """How often each deviation was given each cause: {deviation kind: {named kind: count}}.
+
+    A deviation is given the cause of the first detection that belongs to it; if there is none, that of the
+    first one while it went on that names its target; `NOTHING` when nobody named it. Detections of nothing
+    are in the row `NOTHING`.
+    """
+    rows = sorted((_row(detection) for detection in detections), key=lambda row: float(row["detected_s"]))
+    counts: dict[str, dict[str, int]] = {}
+    used: set[int] = set()
+
+    def count(deviation: str, cause: str) -> None:
+        row = counts.setdefault(deviation, {})
+        row[cause] = row.get(cause, 0) + 1
+
+    found = spans(plant_events, start_ns)
+    for span in found:
+        during = [k for k, row in enumerate(rows) if _during(row, span, tolerance_s)]
+        right = [k for k in during if _belongs(rows[k], span, tolerance_s)]
+        near = [k for k in during if k not in right and _names(rows[k], span["target"])]
+        used.update((*right, *near))
+        first = next(iter(right or near), None)
+        count(span["deviation"], NOTHING if first is None else rows[first]["kind"])
+    for k, row in enumerate(rows):
+        if k not in used:
+            count(NOTHING, row["kind"])
+    return counts
+
+
+def _during(row: dict[str, Any], span: dict[str, Any], tolerance_s: float) -> bool:
+    return bool(span["start_s"] <= row["detected_s"] <= span["end_s"] + tolerance_s)
+
+
 def _belongs(row: dict[str, Any], span: dict[str, Any], tolerance_s: float) -> bool:
-    during = span["start_s"] <= row["detected_s"] <= span["end_s"] + tolerance_s
-    return bool(during) and resembles(row, span["deviation"], span["target"])
+    return _during(row, span, tolerance_s) and resembles(row, span["deviation"], span["target"])
 
 
 def _row(detection: Record | Mapping[str, Any]) -> dict[str, Any]:

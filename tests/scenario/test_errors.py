@@ -98,6 +98,20 @@ CASES = [
     ("deviations=[{kind='link_down', target='board', at=0, for=1}]", 'must be a directed link, "a>b"'),
     ("deviations=[{kind='link_down', target='board>sat-7', at=0, for=1}]", "between places or satellites"),
     ("deviations=[{kind='stale_orbit', target='board', at=0, for=1, along_track_km=5}]", "be a satellite"),
+    ("deviations=[{kind='capacity', target='board', at=0, for=1, factor=0.5}]", 'a directed link, "a>b"'),
+    (
+        "deviations=[{kind='capacity', target='board>sat-1', at=0, for=1, factor=0.01}]",
+        "factor is 0.01, but must be at least 0.05",
+    ),
+    ("deviations=[{kind='clock_offset', target='sensr-1', at=0, for=1, offset_ms=5}]", '"sensor-1"'),
+    ("deviations=[{kind='clock_offset', target='sensor-1', at=0, for=1}]", "offset_ms is 0, but must"),
+    ("deviations=[{kind='lost_telemetry', target='sat-1', at=0, for=1, share=0.5}]", "a node or a place"),
+    ("deviations=[{kind='lost_telemetry', target='board', at=0, for=1, share=0}]", "share is 0, but must"),
+    (
+        "deviations=[{kind='flood', target='sat-1>board', at=0, for=1, rate_mbps=5}]",
+        "a link away from a place",
+    ),
+    ("deviations=[{kind='impostor', target='relay-1', at=0, for=1}]", "a node that sends readings"),
     # the option itself
     ("run.seed", "must be PATH=VALUE"),
     ("=3", "must be PATH=VALUE"),

@@ -21,6 +21,8 @@ SECRETS = [
     "plant.processing_sigma=0.5",
     "plant.implementation_loss_sigma_db=2.0",
     "plant.snr_report_sigma_db=1.0",
+    "plant.range_report_sigma_us=5.0",
+    "plant.range_bias_sigma_us=7.0",
 ]
 
 
