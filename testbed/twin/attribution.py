@@ -6,12 +6,32 @@ show it.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from nodes.wire import Record, Value
 from testbed.twin.detect import Alarm
 
 ATTENUATION, SLOW_SERVER, LINK_DOWN, UNKNOWN = "attenuation", "slow_server", "link_down", "unknown"
+CONGESTION = "congestion"
+
+#: two-sided 95 % of a Gaussian, in standard deviations
+_Z95 = 1.959964
+
+
+class Size(NamedTuple):
+    """How large a deviation is: estimate, standard deviation, 95 % interval; in the unit of its event."""
+
+    mean: float
+    sd: float
+    low95: float
+    high95: float
+
+
+def gaussian_size(mean: float, sd: float) -> Size:
+    """A size whose doubt is Gaussian."""
+    return Size(mean, sd, mean - _Z95 * sd, mean + _Z95 * sd)
 
 
 @dataclass
@@ -32,16 +52,49 @@ class Event:
     #: places whose radio channels take part (attenuation)
     places: set[str] = field(default_factory=set)
     sizes: list[float] = field(default_factory=list)
+    #: 95 % interval of `size`; nan: from `size_sd`
+    low95: float = math.nan
+    high95: float = math.nan
+    #: the size as it was known best, for a deviation that is over
+    sharpest: Size | None = None
+    #: run time of the last `estimate` record
+    told_s: float = -math.inf
+
+    def __post_init__(self) -> None:
+        if math.isnan(self.low95):
+            self.resize(gaussian_size(self.size, self.size_sd))
+
+    def resize(self, size: Size) -> None:
+        """The size as it is known now."""
+        self.size, self.size_sd, self.low95, self.high95 = size
+        if self.sharpest is None or size.sd <= self.sharpest.sd:
+            self.sharpest = size
+
+    def settle(self) -> None:
+        """The deviation is over: its size is what was known best while it lasted."""
+        if self.sharpest is not None:
+            self.size, self.size_sd, self.low95, self.high95 = self.sharpest
 
     def record(self, measurement: str, t_ns: int, **more: Value) -> Record:
         """The event as a `detection` or `recovery` record."""
         fields: dict[str, Value] = {
             "onset_s": self.onset_s, "detected_s": self.detected_s, "size": self.size,
-            "size_sd": self.size_sd, "unit": self.unit, "statistic": self.statistic,
-            "threshold": self.threshold, "links": ",".join(self.links), **more,
+            "size_sd": self.size_sd, "low95": self.low95, "high95": self.high95,
+            "unit": self.unit, "statistic": self.statistic, "threshold": self.threshold,
+            "links": ",".join(self.links), **more,
         }  # fmt: skip
-        tags = {"kind": self.kind, "target": self.target, "where": self.where}
-        return Record(t_ns, measurement, tags, fields)
+        return Record(t_ns, measurement, self._tags(), fields)
+
+    def estimate(self, t_ns: int, t_s: float) -> Record:
+        """The size as an `estimate` record."""
+        fields: dict[str, Value] = {
+            "size": self.size, "size_sd": self.size_sd, "low95": self.low95, "high95": self.high95,
+            "unit": self.unit, "t_s": t_s,
+        }  # fmt: skip
+        return Record(t_ns, "estimate", self._tags(), fields)
+
+    def _tags(self) -> dict[str, str]:
+        return {"kind": self.kind, "target": self.target, "where": self.where}
 
 
 @dataclass(frozen=True)

@@ -208,6 +208,7 @@ class Twin:
             out += self._watching.silence(made, reports, begins_s, now_ns, now_s)
         out += self._tasks.close(window, self._made, self._start_ns, now_ns)
         out += self._close_parts(window, made, reports, now_ns, now_s)
+        out += self.events.estimates(now_ns, now_s)
         self.counters["windows"] += 1
         self.counters["windows_without_reports"] += not reports
         for old in [w for w in self._held if w <= window]:

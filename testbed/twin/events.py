@@ -7,6 +7,7 @@ an event that is already known, or are dismissed. The statistics are in the chan
 from __future__ import annotations
 
 from statistics import median
+from typing import Protocol
 
 from nodes.wire import Record
 from testbed.twin.attribution import (
@@ -16,6 +17,7 @@ from testbed.twin.attribution import (
     Event,
     LinkFall,
     common_place,
+    gaussian_size,
     link_down_event,
     server_event,
 )
@@ -35,6 +37,15 @@ _AFTERMATH_S = 5.0
 _BACK_WINDOWS = 3
 #: windows without a report after which a faded channel is not waited for any more
 _FORGOTTEN_WINDOWS = 10
+#: time between two `estimate` records of an event, s
+_TELL_S = 1.0
+
+
+class Explains(Protocol):
+    """Who else may know why a link behaves as it does."""
+
+    def explains(self, kind: str, target: str) -> bool:
+        """Whether an alarm of this kind at this link, place or node is explained already."""
 
 
 class Events:
@@ -42,6 +53,8 @@ class Events:
 
     def __init__(self, window_s: float) -> None:
         self.active: list[Event] = []
+        #: asked before a congestion by load is told: a flood or another cause may be behind it
+        self.explained_by: list[Explains] = []
         self._window_s = window_s
         self._fading: dict[Channel, Alarm] = {}
         self._fading_since = 0.0
@@ -56,6 +69,15 @@ class Events:
             if event.kind == kind and (event.target == link_or_target or link_or_target in event.links):
                 return event
         return None
+
+    def estimates(self, now_ns: int, now_s: float) -> list[Record]:
+        """How large the active deviations are by now, each about once a second."""
+        records = []
+        for event in self.active:
+            if now_s >= event.told_s + _TELL_S - 0.5 * self._window_s and event.kind != LINK_DOWN:
+                event.told_s = now_s
+                records.append(event.estimate(now_ns, now_s))
+        return records
 
     def explains(self, place: str, channels: dict[Channel, RadioChannel], now_s: float) -> bool:
         """Whether a fade at `place`, suspected, known or just over, may explain a link's behaviour."""
@@ -154,9 +176,15 @@ class Events:
             }
             for key in members:
                 self._unseen[key] = 0 if key in seen else self._unseen.get(key, 0) + 1
-            sizes = [c.attenuation()[0] for key, c in members.items() if key in seen]
+            sizes = [c.attenuation() for key, c in members.items() if key in seen]
             if sizes:
-                event.sizes.append(sum(sizes) / len(sizes))
+                event.sizes.append(sum(s for s, _ in sizes) / len(sizes))
+                event.resize(
+                    gaussian_size(
+                        sum(s for s, _ in sizes) / len(sizes),
+                        sum(sd * sd for _, sd in sizes) ** 0.5 / len(sizes),
+                    )
+                )
             if not all(c.over or self._unseen[key] > _FORGOTTEN_WINDOWS for key, c in members.items()):
                 continue
             ended_s = max((c.ended_s for c in members.values() if c.over), default=now_s)
