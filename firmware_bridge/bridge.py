@@ -22,6 +22,7 @@ from firmware_bridge.messages import Log, Status
 from firmware_bridge.ports import Pacer, PortSettings
 from firmware_bridge.session import Greeted, Heard, Incompatible, Reading, Session, Silent
 from nodes import wire
+from nodes.commands import intervals_of
 from nodes.node import CommandError, Node
 from nodes.roles.base import Role
 from nodes.timers import Timer
@@ -38,6 +39,8 @@ class Microcontroller(Role):
     Configuration: `sink` (node id; empty: readings go nowhere and are counted), `via` (relaying node),
     `reading_interval_s` and `reading_bytes` (absent: the device's own).
     """
+
+    initiates = True
 
     def __init__(
         self,
@@ -79,7 +82,14 @@ class Microcontroller(Role):
         self._attend()
 
     def on_command(self, name: str, arguments: dict[str, Any]) -> str:
-        """`set_interval` {seconds}, `set_reading_bytes` {bytes}, `reset`, `report_status`: for the device."""
+        """`pace` {reading_interval_s}: kept over restarts of the device; for it as it runs: `set_interval`
+        {seconds}, `set_reading_bytes` {bytes}, `reset`, `report_status`.
+        """
+        if name == "pace":
+            (interval_s,) = intervals_of(arguments, ("reading_interval_s",)).values()
+            self._interval_ms = round(interval_s * 1_000)
+            number = self._command("set_interval", self._interval_ms)
+            return f"reading_interval_s = {interval_s:g}, command {number} is on its way to the device"
         key, factor = {"set_interval": ("seconds", 1_000), "set_reading_bytes": ("bytes", 1)}.get(
             name, ("", 0)
         )
@@ -102,6 +112,9 @@ class Microcontroller(Role):
         fit, now_ns = self.session.clock.fit, self.node.now_ns()
         fields: dict[str, Value] = dict(self._numbers())
         fields["connected"] = self.session.connected
+        fields["traffic_class"] = self.node.traffic_class
+        if self._interval_ms >= 0:
+            fields["reading_interval_s"] = self._interval_ms / 1_000
         if fit is not None:
             fields["clock_offset_us"] = fit.offset_at(now_ns) / 1e3
             fields["clock_bound_us"] = fit.bound_at(now_ns) / 1e3

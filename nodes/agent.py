@@ -15,7 +15,7 @@ from typing import Final
 
 import zmq
 
-from nodes import roles, wire
+from nodes import commands, roles, wire
 from nodes.loop import Loop, drain, send
 from nodes.node import CommandError, ConfigError, Node
 from nodes.roles.base import Role
@@ -203,6 +203,8 @@ class Agent:
             self.leave()
         elif isinstance(message, wire.Command):
             self._tell(self._obey(message))
+        elif isinstance(message, wire.Heartbeat):
+            self._compare_clocks(message)
 
     def _join(self, message: wire.Registered) -> None:
         host_clock = bool(message.config.get("host_clock", on_this_host(message.data_endpoint)))
@@ -231,10 +233,22 @@ class Agent:
 
     def _obey(self, command: wire.Command) -> wire.CommandResult:
         try:
-            text = self._node.role.on_command(command.name, command.arguments)
+            text = commands.obey(self._node, command.name, command.arguments, command.by)
         except CommandError as error:
             return wire.CommandResult(command.number, False, str(error))
         return wire.CommandResult(command.number, True, text)
+
+    def _compare_clocks(self, answer: wire.Heartbeat) -> None:
+        """Report one exchange of stamps with the supervisor, which reads the host's clock."""
+        if answer.echo_ns and self._phase == "running":
+            now_ns = self._node.now_ns()
+            fields: dict[str, wire.Value] = {
+                "t1_ns": answer.echo_ns,
+                "t2_ns": answer.heard_ns,
+                "t3_ns": answer.t_ns,
+                "t4_ns": self._node.clock.at(now_ns),
+            }
+            self._node.record("clock", {}, fields, t_ns=now_ns)
 
     def leave(self) -> None:
         """Send nothing more; wait until all that is on its way here has arrived; then say goodbye."""
@@ -279,7 +293,7 @@ class Agent:
 
     def _on_heartbeat(self, now_s: float) -> None:
         node = self._node
-        self._tell(wire.Heartbeat(time.monotonic_ns(), node.sent, node.received))
+        self._tell(wire.Heartbeat(node.stamp_ns(), node.sent, node.received))
         self._due["heartbeat"] = now_s + self._heartbeat_s
 
     def _on_telemetry(self, now_s: float) -> None:

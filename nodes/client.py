@@ -45,6 +45,8 @@ class Packet(NamedTuple):
 class _Guest(Role):
     """Puts what arrives into the client's inbox."""
 
+    initiates = True
+
     def __init__(self, node: Node, inbox: queue.Queue[Packet | None]) -> None:
         super().__init__(node)
         self.dropped = 0
@@ -53,7 +55,7 @@ class _Guest(Role):
 
     def on_packet(self, header: Header, payload: bytes) -> None:
         host_clock = header.flags & wire.FLAG_HOST_CLOCK
-        delay_ms = (self.node.now_ns() - header.sent_ns) / 1e6 if host_clock else None
+        delay_ms = (self.node.stamp_ns() - header.sent_ns) / 1e6 if host_clock else None
         self._put(Packet(self.node.name_of(header.src), payload, header.kind, delay_ms, header))
 
     def on_blob(self, blob: Blob) -> None:

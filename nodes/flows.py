@@ -1,4 +1,4 @@
-"""What a receiver can say about the packets of each flow: counts, gaps, delays, age.
+"""What a receiver can say about the packets of each flow: counts, gaps, repeats, delays, age, values.
 
 A flow is what one source sends to this node under one name ("data", "task", "publish:rain"). Gaps are
 counted in the sequence the source numbers this flow's messages with (`Header.tag`), never in
@@ -7,6 +7,7 @@ counted in the sequence the source numbers this flow's messages with (`Header.ta
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 from nodes.wire import Record
@@ -22,22 +23,29 @@ _REORDER_MAX: Final = 32
 
 
 class _Gaps:
-    """How many numbers of a sequence are missing, in spite of repeats, late arrivals and restarts."""
+    """How many numbers of a sequence are missing, in spite of repeats, late arrivals and restarts.
 
-    __slots__ = ("_first", "_highest", "_recent", "_reported", "_seen")
+    `repeated` counts the numbers that had come before.
+    """
+
+    __slots__ = ("_first", "_highest", "_recent", "_reported", "_seen", "repeated")
 
     def __init__(self, number: int) -> None:
         self._first = self._highest = number
         self._recent = {number}
         self._seen = 1
         self._reported = 0
+        self.repeated = 0
 
     def began_anew(self, number: int) -> bool:
         """So far behind that the source must have started again."""
         return number < self._highest - _BEHIND_MAX or (number == 1 and self._highest > _REORDER_MAX)
 
     def take(self, number: int) -> None:
-        if number in self._recent or number < self._first:
+        if number in self._recent:
+            self.repeated += 1
+            return
+        if number < self._first:
             return
         self._recent.add(number)
         self._seen += 1
@@ -59,7 +67,10 @@ class _Gaps:
 
 
 class _Flow:
-    __slots__ = ("bytes", "delay_count", "delay_sum_ms", "delays", "gaps", "newest_ns", "packets")
+    __slots__ = (
+        "bytes", "delay_count", "delay_sum_ms", "delays", "gaps", "newest_ns", "packets",
+        "repeated", "value_count", "value_mean", "value_squares",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.gaps: _Gaps | None = None
@@ -67,8 +78,8 @@ class _Flow:
         self.clear()
 
     def clear(self) -> None:
-        self.packets = self.bytes = self.delay_count = 0
-        self.delay_sum_ms = 0.0
+        self.packets = self.bytes = self.delay_count = self.repeated = self.value_count = 0
+        self.delay_sum_ms = self.value_mean = self.value_squares = 0.0
         self.delays: list[float] = []
 
 
@@ -99,7 +110,9 @@ class Flows:
             if flow.gaps is None or flow.gaps.began_anew(sequence):
                 flow.gaps = _Gaps(sequence)
             else:
+                before = flow.gaps.repeated
                 flow.gaps.take(sequence)
+                flow.repeated += flow.gaps.repeated - before
         if sent_ns is not None:
             delay_ms = (now_ns - sent_ns) / 1e6
             flow.delay_sum_ms += delay_ms
@@ -109,18 +122,38 @@ class Flows:
             if flow.newest_ns is None or sent_ns > flow.newest_ns:
                 flow.newest_ns = sent_ns
 
-    def report(self, node: str, now_ns: int) -> list[Record]:
-        """A `flow` record of every flow ever seen, for the window since the last report."""
+    def observe_value(self, source: str, name: str, value: float) -> None:
+        """Take in what a packet of a flow said, where the receiver can read it; only of flows followed."""
+        flow = self._flows.get((source, name))
+        if flow is None:
+            return
+        # Welford's running mean and sum of squared differences from it
+        flow.value_count += 1
+        step = value - flow.value_mean
+        flow.value_mean += step / flow.value_count
+        flow.value_squares += step * (value - flow.value_mean)
+
+    def report(self, node: str, t_ns: int, own_ns: int | None = None) -> list[Record]:
+        """A `flow` record of every flow ever seen, for the window since the last report.
+
+        `t_ns`: the run's time; `own_ns`: the same moment on the clock that the flows were observed on.
+        """
+        own_ns = t_ns if own_ns is None else own_ns
         records = []
         for (source, name), flow in self._flows.items():
             fields: dict[str, bool | int | float | str] = {"packets": flow.packets, "bytes": flow.bytes}
             if flow.gaps is not None:
                 fields["lost"] = flow.gaps.report()
+                fields["repeated"] = flow.repeated
             if flow.delay_count:
                 fields["delay_mean_ms"] = flow.delay_sum_ms / flow.delay_count
             if flow.newest_ns is not None:
-                fields["age_s"] = (now_ns - flow.newest_ns) / 1e9
+                fields["age_s"] = (own_ns - flow.newest_ns) / 1e9
+            if flow.value_count:
+                fields["value_mean"] = flow.value_mean
+            if flow.value_count > 1:
+                fields["value_sd"] = math.sqrt(flow.value_squares / (flow.value_count - 1))
             tags = {"node": node, "source": source, "flow": name}
-            records.append(Record(now_ns, "flow", tags, fields, flow.delays))
+            records.append(Record(t_ns, "flow", tags, fields, flow.delays))
             flow.clear()
         return records

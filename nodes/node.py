@@ -14,8 +14,9 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from nodes import wire
+from nodes.clock import NodeClock
 from nodes.flows import Flows
-from nodes.timers import Timer, Timers
+from nodes.timers import Series, Timer, Timers
 from nodes.transfer import Outcome, Transfers
 from nodes.wire import Header, Record, Value
 
@@ -78,7 +79,10 @@ class Node:
         self.port = port
         self.config = config
         self.directory = directory
+        #: the run's time, for timers and telemetry
         self.now_ns = clock
+        #: what this node takes for the time; it stamps what it sends, and ages what it receives
+        self.clock = NodeClock()
         #: of what this node sends of its own accord; what it answers goes in the class it was asked in
         self.traffic_class = _traffic_class(id, config)
         self.virtual = virtual  # time is simulated: real work would only cost time
@@ -134,7 +138,7 @@ class Node:
     ) -> int:
         """Send one datagram to port `dst`; its number, or 0 when the network took nothing (counted).
 
-        `sent_ns` is for what came into being before, elsewhere: its time on this node's clock.
+        `sent_ns` is for what came into being before, elsewhere: its time on the host's clock.
         `traffic_class`: 0 to 3, the highest goes first; None: the node's own.
         """
         if wire.HEADER_BYTES + len(payload) > wire.MAX_PACKET_BYTES:
@@ -202,6 +206,14 @@ class Node:
         """Call `action` at first_ns, first_ns + interval_ns, ...; of several instants missed, once."""
         return self._timers.every(first_ns, interval_ns, action)
 
+    def series(self, interval_ns: int, action: Callable[[], None]) -> Series:
+        """Call `action` again and again, at an interval that may be changed; it begins when it is started."""
+        return Series(self._timers, self.now_ns, interval_ns, action)
+
+    def stamp_ns(self) -> int:
+        """The time as this node has it, ns."""
+        return self.clock.at(self.now_ns())
+
     def record(
         self,
         measurement: str,
@@ -247,7 +259,8 @@ class Node:
         self._observe(header, len(frame), now_ns)
         asked_in = min(header.traffic_class, wire.TRAFFIC_CLASS_MAX)
         if header.kind == wire.ACK:
-            self.transfers.on_ack(header.src, payload, now_ns)
+            # the echoed stamp is of this node's own clock
+            self.transfers.on_ack(header.src, payload, self.clock.at(now_ns))
             self._flush()
         elif header.flags & wire.FLAG_RELIABLE:
             blob = self.transfers.on_fragment(
@@ -286,7 +299,7 @@ class Node:
     def report(self) -> None:
         """Write the `flow` and `node` records of the window that ends now."""
         now_ns = self.now_ns()
-        for record in self.flows.report(self.id, now_ns):
+        for record in self.flows.report(self.id, now_ns, self.clock.at(now_ns)):
             self._keep(record)
         fields: dict[str, Value] = {"sent": self.sent, "received": self.received, "unsent": self.unsent}
         if not self.virtual:
@@ -315,7 +328,7 @@ class Node:
     def _emit(self, header: Header, payload: bytes) -> int:
         number = next(self._numbers)
         flags = header.flags | self._flags
-        sent_ns = header.sent_ns or self.now_ns()
+        sent_ns = self.clock.at(header.sent_ns or self.now_ns())
         frame = wire.pack(header._replace(number=number, sent_ns=sent_ns, flags=flags), payload)
         if not self._transmit(frame):
             self.unsent += 1
@@ -350,7 +363,8 @@ class Node:
         numbered = header.kind in _NUMBERED and not header.flags & wire.FLAG_RELIABLE
         name = wire.KIND_NAMES.get(header.kind, f"kind-{header.kind}")
         sequence = header.tag if numbered else None
-        self.flows.observe(self.name_of(header.src), name, size, now_ns, sent_ns, sequence)
+        own_ns = self.clock.at(now_ns)
+        self.flows.observe(self.name_of(header.src), name, size, own_ns, sent_ns, sequence)
 
     def _at_window(self, end_ns: int) -> None:
         # Windows are aligned to t0, so that the records of all nodes cover the same seconds.

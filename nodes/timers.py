@@ -61,3 +61,50 @@ class Timers:
             action = heapq.heappop(self._heap)[2].action
             if action is not None:
                 action()
+
+
+class Series:
+    """A call that is repeated at an interval which may be changed while it goes on; 0: not at all.
+
+    `timers` keeps the calls, `clock` is theirs.
+    """
+
+    def __init__(
+        self, timers: Timers, clock: Callable[[], int], interval_ns: int, action: Callable[[], None]
+    ) -> None:
+        self.interval_ns = interval_ns
+        self._timers = timers
+        self._clock = clock
+        self._action = action
+        self._latest_ns: int | None = None  # the latest call, while the series goes on
+        self._timer: Timer | None = None
+        self._going = False
+
+    def start(self, first_ns: int) -> None:
+        """Begin with a call at `first_ns`, if there is an interval."""
+        self._going = True
+        self._plan(first_ns)
+
+    def set_interval(self, interval_ns: int) -> None:
+        """From the latest call on, the next is so much later; never before now."""
+        self.interval_ns = interval_ns
+        if self._going:
+            now_ns = self._clock()
+            latest_ns = now_ns if self._latest_ns is None else self._latest_ns
+            self._plan(max(now_ns, latest_ns + interval_ns))
+
+    def end(self) -> None:
+        """No more calls."""
+        self._going = False
+        self._plan(0)
+
+    def _plan(self, first_ns: int) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._going and self.interval_ns:
+            self._timer = self._timers.every(first_ns, self.interval_ns, self._call)
+
+    def _call(self) -> None:
+        self._latest_ns = self._clock()
+        self._action()

@@ -6,7 +6,7 @@ done with `Node.at`. The methods here do nothing: a role overrides what it needs
 
 from __future__ import annotations
 
-from typing import Any, TypeVar, cast
+from typing import Any, ClassVar, TypeVar, cast
 
 from nodes.node import CommandError, ConfigError, Node
 from nodes.transfer import Blob
@@ -17,6 +17,9 @@ _T = TypeVar("_T")
 
 class Role:
     """A role of `node`; the constructor checks the configuration and raises ConfigError."""
+
+    #: it sends of its own accord, in the node's traffic class; others answer in the class they are asked in
+    initiates: ClassVar[bool] = False
 
     def __init__(self, node: Node) -> None:
         self.node = node

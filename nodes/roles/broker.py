@@ -43,6 +43,8 @@ class _Topic:
 class Broker(Role):
     """Keeps publications until their subscribers have them."""
 
+    initiates = True
+
     def __init__(self, node: Node) -> None:
         super().__init__(node)
         self._limit = int(self.number("store_messages", 1000, 1, 1e6))

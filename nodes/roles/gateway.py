@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from nodes import wire
 from nodes.node import ConfigError, Node
+from nodes.readings import value_of
 from nodes.roles.base import Role
 from nodes.roles.topics import Publication, unpack_publication
 from nodes.transfer import Blob
@@ -16,6 +17,8 @@ from nodes.wire import Header, Value
 
 class Gateway(Role):
     """Takes in readings and publications, and counts them."""
+
+    initiates = True
 
     def __init__(self, node: Node) -> None:
         super().__init__(node)
@@ -35,6 +38,7 @@ class Gateway(Role):
         publication = unpack_publication(payload) if header.kind == wire.PUBLISH else None
         if header.kind == wire.DATA:
             self.readings += 1
+            self._read(self.node.name_of(header.src), wire.KIND_NAMES[wire.DATA], payload)
         elif publication is not None:
             self._take(publication, len(payload))
         else:
@@ -50,7 +54,11 @@ class Gateway(Role):
             self.misdirected += 1
 
     def fields(self) -> dict[str, Value]:
-        return {"readings": self.readings, "publications": self.publications}
+        return {
+            "readings": self.readings,
+            "publications": self.publications,
+            "traffic_class": self.node.traffic_class,
+        }
 
     def counters(self) -> dict[str, int]:
         return super().counters() | {"readings": self.readings, "publications": self.publications}
@@ -64,4 +72,10 @@ class Gateway(Role):
         self.publications += 1
         source = self.node.name_of(publication.origin)
         name = f"publish:{publication.topic}"
-        self.node.flows.observe(source, name, size, self.node.now_ns(), publication.made_ns, None)
+        self.node.flows.observe(source, name, size, self.node.stamp_ns(), publication.made_ns, None)
+        self._read(source, name, publication.data)
+
+    def _read(self, source: str, flow: str, payload: bytes) -> None:
+        """Note the value of a reading, if it is one of a form that is known here."""
+        if (value := value_of(payload)) is not None:
+            self.node.flows.observe_value(source, flow, value)

@@ -18,6 +18,8 @@ from nodes.wire import Header, Value
 class Probe(Role):
     """Pings a target and sends it bulk transfers."""
 
+    initiates = True
+
     def __init__(self, node: Node) -> None:
         super().__init__(node)
         self._target = self.port("target")
@@ -55,7 +57,12 @@ class Probe(Role):
         """As for packets."""
 
     def fields(self) -> dict[str, Value]:
-        return {"pings": self._total_sent, "answers": self._total_answered, "bulks": self._bulks}
+        return {
+            "pings": self._total_sent,
+            "answers": self._total_answered,
+            "bulks": self._bulks,
+            "traffic_class": self.node.traffic_class,
+        }
 
     def counters(self) -> dict[str, int]:
         return super().counters() | {

@@ -1,20 +1,25 @@
-"""An IoT sensor: publishes readings, and offloads compute tasks to edge servers in turn.
+"""An IoT sensor: publishes readings, and offloads compute tasks to edge servers.
 
-Every instant, size and server follows from the seed and the node's id, so that a run repeats.
+Every instant, size and server follows from the seed and the node's id, so that a run repeats. Servers take
+tasks in turn, or in the shares that `offload` gives them.
 Configuration: `reading_interval_s`, `reading_bytes`, `sink` (a node, readings as datagrams) or `broker`
 with `topic` (published there); `task_interval_s` (0: none), `task_kbytes`, `task_megacycles`, `servers`,
-`task_timeout_s`; `via` (a relay), `seed`.
+`task_timeout_s`; `via` (a relay), `seed`. Commands: `offload {servers: {name: share}}`, and `pace
+{reading_interval_s, task_interval_s}`, of which 0 is none.
 """
 
 from __future__ import annotations
 
 import math
-import struct
+from collections import Counter
 from dataclasses import dataclass
 from random import Random
+from typing import Any
 
 from nodes import wire
-from nodes.node import ConfigError, Node
+from nodes.commands import intervals_of, shares_of
+from nodes.node import CommandError, ConfigError, Node
+from nodes.readings import pack_reading
 from nodes.roles.base import Role
 from nodes.roles.topics import Publication, pack_publication
 from nodes.tasks import DONE, STATUS_NAMES, Task, pack_task, unpack_answer
@@ -35,15 +40,41 @@ class _Offload:
     retransmissions: int = 0
 
 
+class Turns:
+    """Whose turn it is: in order while all have the same share, else spread as evenly as shares allow."""
+
+    def __init__(self, names: list[str]) -> None:
+        self._shares = dict(Counter(names))
+        self._credit = dict.fromkeys(self._shares, 0)
+
+    def __str__(self) -> str:
+        return "+".join(f"{name}:{share}" for name, share in sorted(self._shares.items()))
+
+    def set_shares(self, shares: dict[str, int]) -> None:
+        """From the next turn on; every name has a share, 0 for none."""
+        self._shares = {name: shares[name] for name in self._shares}
+        self._credit = dict.fromkeys(self._shares, 0)
+
+    def next(self) -> str:
+        """The name whose turn it is."""
+        for name, share in self._shares.items():
+            self._credit[name] += share
+        chosen = max(self._credit, key=self._credit.__getitem__)
+        self._credit[chosen] -= sum(self._shares.values())
+        return chosen
+
+
 class Sensor(Role):
     """Publishes readings and offloads tasks, on instants that follow from the seed."""
+
+    initiates = True
 
     def __init__(self, node: Node) -> None:
         super().__init__(node)
         self._random = Random(f"{node.config.get('seed', 0)}/{node.id}")
-        self._reading_ns = int(self.number("reading_interval_s", 1.0) * 1e9)
+        reading_ns = int(self.number("reading_interval_s", 1.0) * 1e9)
         self._reading_bytes = int(self.number("reading_bytes", 64, 0, wire.MAX_PACKET_BYTES - 128))
-        self._task_ns = int(self.number("task_interval_s", 0.0) * 1e9)
+        task_ns = int(self.number("task_interval_s", 0.0) * 1e9)
         self._task_bytes = int(self.number("task_kbytes", 50.0, 0, 16_000) * 1000)
         self._megacycles = self.pair("task_megacycles", (100.0, 1400.0))
         self._timeout_ns = int(self.number("task_timeout_s", 30.0, 0.001) * 1e9)
@@ -51,34 +82,54 @@ class Sensor(Role):
         self._broker = self.port("broker")
         self._topic = self.text("topic", "readings")
         self._sink = self.port("sink")
-        self._servers = [node.port_of(name, "servers") for name in self.texts("servers")]
-        if self._reading_ns and not (self._sink or self._broker):
+        names = self.texts("servers")
+        ports = {name: node.port_of(name, "servers") for name in names}
+        if reading_ns and not (self._sink or self._broker):
             raise ConfigError(
                 f"{node.id}: readings need a sink or a broker (reading_interval_s = 0: no readings)"
             )
-        if self._task_ns and not self._servers:
+        if task_ns and not names:
             raise ConfigError(
                 f"{node.id}: task_interval_s is set, so servers must name at least one edge server"
             )
-        self._turn = self._random.randrange(len(self._servers)) if self._servers else 0
+        first = self._random.randrange(len(names)) if names else 0
+        self._servers = Turns(names[first:] + names[:first])
+        self._ports = ports
         self._offloads: dict[tuple[int, int], _Offload] = {}
-        self._timers: list[Timer] = []
+        self._series = {
+            "reading_interval_s": node.series(reading_ns, self._publish_reading),
+            "task_interval_s": node.series(task_ns, self._send_task),
+        }
         self.readings = self.tasks = self.answers = self.failures = 0
 
     def on_start(self) -> None:
         # Random phases: sensors switched on at different moments do not send in step.
-        for interval_ns, action in (
-            (self._reading_ns, self._publish_reading),
-            (self._task_ns, self._send_task),
-        ):
+        for series in self._series.values():
             phase = self._random.random()
-            if interval_ns:
-                first_ns = self.node.t0_ns + int(phase * interval_ns)
-                self._timers.append(self.node.every(first_ns, interval_ns, action))
+            series.start(self.node.t0_ns + int(phase * series.interval_ns))
 
     def on_quiesce(self) -> None:
-        for timer in self._timers:
-            timer.cancel()
+        for series in self._series.values():
+            series.end()
+
+    def on_command(self, name: str, arguments: dict[str, Any]) -> str:
+        if name == "offload":
+            before = str(self._servers)
+            self._servers.set_shares(shares_of(arguments, sorted(self._ports)))
+            return f"tasks go to {self._servers}, before to {before or 'none'}"
+        if name == "pace":
+            given = intervals_of(arguments, tuple(self._series))
+            self._check_paces(given)
+            for key, interval_s in given.items():
+                self._series[key].set_interval(round(interval_s * 1e9))
+            return ", ".join(f"{key} = {interval_s:g}" for key, interval_s in given.items())
+        return super().on_command(name, arguments)
+
+    def _check_paces(self, given: dict[str, float]) -> None:
+        if given.get("reading_interval_s") and not (self._sink or self._broker):
+            raise CommandError(f"pace: {self.node.id} has neither sink nor broker for readings")
+        if given.get("task_interval_s") and not self._ports:
+            raise CommandError(f"pace: {self.node.id} has no servers for tasks")
 
     def on_blob(self, blob: Blob) -> None:
         offload = self._offloads.get((blob.src, blob.tag))
@@ -89,7 +140,15 @@ class Sensor(Role):
         self._finish((blob.src, blob.tag), "" if answer.status == DONE else STATUS_NAMES[answer.status])
 
     def fields(self) -> dict[str, Value]:
-        return {"readings": self.readings, "tasks": self.tasks, "outstanding": len(self._offloads)}
+        told: dict[str, Value] = {key: series.interval_ns / 1e9 for key, series in self._series.items()}
+        return {
+            "readings": self.readings,
+            "tasks": self.tasks,
+            "outstanding": len(self._offloads),
+            "traffic_class": self.node.traffic_class,
+            "servers": str(self._servers),
+            **told,
+        }
 
     def counters(self) -> dict[str, int]:
         return super().counters() | {
@@ -108,10 +167,9 @@ class Sensor(Role):
         # A slow day-like wave with noise: something a user sees a shape in.
         t_s = (now_ns - self.node.t0_ns) / 1e9
         value = 20.0 + 5.0 * math.sin(t_s / 30.0) + self._random.gauss(0.0, 0.2)
-        body = struct.pack("<Id", self.readings & 0xFFFFFFFF, value)
-        body = body.ljust(self._reading_bytes, b"\0")[: self._reading_bytes]
+        body = pack_reading(self.readings, value, self._reading_bytes)
         if self._broker:
-            publication = Publication(self._topic, self.node.port, now_ns, body)
+            publication = Publication(self._topic, self.node.port, self.node.stamp_ns(), body)
             self.node.send(self._broker, pack_publication(publication), kind=wire.PUBLISH, via=self._via)
         else:
             self.node.send(self._sink, body, via=self._via)
@@ -119,8 +177,7 @@ class Sensor(Role):
     # --- tasks ---------------------------------------------------------------------------------
 
     def _send_task(self) -> None:
-        server = self._servers[self._turn % len(self._servers)]
-        self._turn += 1
+        server = self._ports[self._servers.next()]
         self.tasks += 1
         cycles = int(self._random.uniform(*self._megacycles) * 1e6)
         data = self._random.randbytes(self._task_bytes)

@@ -69,6 +69,8 @@ class Control:
         self._by_identity: dict[bytes, Member] = {}
         self.malformed = 0
         self.undelivered = 0
+        #: when the message that `poll` gave last was taken from the socket, CLOCK_MONOTONIC ns
+        self.heard_ns = 0
 
     def poll(self, timeout_s: float) -> Iterator[tuple[bytes, Member | None, wire.Message]]:
         """What has come within `timeout_s`: (identity, member if registered, message)."""
@@ -79,6 +81,7 @@ class Control:
                 frames = self._socket.recv_multipart(zmq.NOBLOCK)
             except zmq.Again:
                 return
+            self.heard_ns = time.monotonic_ns()
             try:
                 if len(frames) != 2:
                     raise wire.WireError("a control message is one frame")

@@ -234,7 +234,9 @@ class Run:
                 self._stage.event("refused", member.id, f"{member.id} may not report {name!r} records")
         elif isinstance(message, wire.Heartbeat):
             member.sent, member.received = message.sent, message.received
-            self._stage.control.send(member, wire.Heartbeat(time.monotonic_ns()))
+            heard_ns, echo_ns = self._stage.control.heard_ns, message.t_ns
+            answer = wire.Heartbeat(time.monotonic_ns(), echo_ns=echo_ns, heard_ns=heard_ns)
+            self._stage.control.send(member, answer)
         elif isinstance(message, wire.Ready):
             self._ready(member, message)
         elif isinstance(message, wire.CommandResult):

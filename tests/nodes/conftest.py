@@ -194,7 +194,9 @@ class Stand:
         elif isinstance(message, wire.Heartbeat):
             self.heartbeats[id].append(message)
             if self.answer_heartbeats:
-                self._control.send_multipart([identity, wire.encode(wire.Heartbeat(message.t_ns))])
+                now_ns = time.monotonic_ns()
+                answer = wire.Heartbeat(now_ns, echo_ns=message.t_ns, heard_ns=now_ns)
+                self._control.send_multipart([identity, wire.encode(answer)])
         elif isinstance(message, wire.Telemetry):
             self.records += message.records
         elif isinstance(message, wire.CommandResult):

@@ -154,6 +154,7 @@ def test_an_overfull_inbox_counts_what_it_drops(running: Stand, monkeypatch: pyt
             a.send("b", b"x")
         assert a.ping("b", timeout_s=5.0) is not None  # in order: everything before it has arrived
         assert b.receive(timeout_s=0) is not None
+    running.until(lambda: "b" in running.byes, "the last word of b")
     assert running.byes["b"]["inbox_dropped"] == 3
 
 
