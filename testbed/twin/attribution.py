@@ -15,6 +15,8 @@ from testbed.twin.detect import Alarm
 
 ATTENUATION, SLOW_SERVER, LINK_DOWN, UNKNOWN = "attenuation", "slow_server", "link_down", "unknown"
 CONGESTION = "congestion"
+ORBIT_ERROR, CLOCK, LOST_TELEMETRY = "orbit_error", "clock", "lost_telemetry"
+FLOOD, IMPOSTOR = "flood", "impostor"
 
 #: two-sided 95 % of a Gaussian, in standard deviations
 _Z95 = 1.959964
