@@ -125,6 +125,25 @@ class Plant(Table):
     )
 
 
+class Limits(Table):
+    """What an action must keep to before the twin carries it out, as the what-if predicts it."""
+
+    least_gain: Share = Field(
+        default=0.1, description="least fall of the latency that the action is for, as a share of it"
+    )
+    most_harm: float = Field(
+        default=0.1, ge=0, le=10, description="most rise of any flow's latency, as a share of it"
+    )
+    confidence: float = Field(
+        default=0.9, ge=0.5, lt=1, description="least probability that it is a gain at all"
+    )
+    actions_per_minute: int = Field(default=6, ge=1, le=600, description="most actions within any minute")
+    horizon_s: float = Field(default=20.0, ge=1, le=3600, description="how far ahead an action is tried")
+    verification_s: float = Field(
+        default=5.0, ge=1, le=600, description="how long its effect is watched before it is judged"
+    )
+
+
 class Twin(Table):
     """Settings of the twin: public, it receives them."""
 
@@ -135,6 +154,18 @@ class Twin(Table):
     calibration_share: Share = Field(
         default=0.25, description="first part of the run, from which the constant baseline is taken"
     )
+    act: Literal["auto", "dry-run", "off"] = Field(
+        default="auto",
+        description="auto: actions are carried out where everything is emulated and only told where "
+        "hardware is attached; dry-run: only told; off: none are looked for",
+    )
+    policies: list[Annotated[str, StringConstraints(pattern=r"^[a-z-]+$|^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]] = (
+        Field(
+            default=["handover", "route", "offload"],
+            description="what proposes actions: handover, route, offload, priority, duty, or module:Class",
+        )
+    )
+    limits: Limits = Field(default_factory=Limits, description="what every action must keep to")
 
 
 class Influx(Table):

@@ -14,7 +14,7 @@ import msgspec
 from emulator import spec
 from testbed.scenario import link_traces, tracks
 from testbed.scenario.link_models import ModelTable
-from testbed.scenario.node_tables import EdgeNode, Node
+from testbed.scenario.node_tables import MicrocontrollerNode, Node
 from testbed.scenario.radio_tables import Radio
 from testbed.scenario.world_tables import PlaceTable
 
@@ -135,8 +135,14 @@ def public(scenario: Scenario) -> dict[str, Any]:
         "start_utc": run.start_utc,
         "duration_s": run.duration_s,
         "window_s": run.window_s,
+        "epoch_s": run.epoch_s,
         "world": _public_world(world_spec(scenario)),
         "nodes": {name: _public_node(node) for name, node in scenario.nodes.items()},
+        "groups": {
+            name: list(ids)
+            for name, ids in scenario.node_names.items()
+            if scenario.document.nodes[name].count
+        },
         "twin": scenario.document.twin.model_dump(),
     }
 
@@ -182,7 +188,14 @@ def _public_world(world: spec.WorldSpec) -> dict[str, Any]:
 
 
 def _public_node(node: Node) -> dict[str, Any]:
-    known: dict[str, Any] = {"role": node.role, "place": node.place, "via": getattr(node, "via", "")}
-    if isinstance(node, EdgeNode):
-        known |= {"service_rate_mhz": node.service_rate_mhz, "cores": node.cores}
-    return known
+    """What an operator configured of a node; what it does to this machine's processors is not of it.
+
+    `hardware`: whether it is more than a process that the run starts.
+    """
+    known: dict[str, Any] = node.model_dump(exclude=_OF_THE_MACHINE)
+    device = node.device if isinstance(node, MicrocontrollerNode) else "model"
+    return {**known, "via": getattr(node, "via", ""), "hardware": node.external or device != "model"}
+
+
+#: keys that place a node on this machine
+_OF_THE_MACHINE = {"count", "external", "cpu_share", "device"}

@@ -15,12 +15,26 @@ from emulator.spec import WorldSpec
 from testbed.errors import BadInput
 
 
+class Limits(msgspec.Struct, frozen=True):
+    """What an action must keep to before it is carried out; latencies as shares of what they were."""
+
+    least_gain: float = 0.1
+    most_harm: float = 0.1
+    confidence: float = 0.9
+    actions_per_minute: int = 6
+    horizon_s: float = 20.0
+    verification_s: float = 5.0
+
+
 class Settings(msgspec.Struct):
     """Settings of the twin. `false_alarms_per_day` is for all its detectors together."""
 
     enabled: bool = True
     false_alarms_per_day: float = 0.1
     calibration_share: float = 0.25
+    act: str = "auto"
+    policies: list[str] = msgspec.field(default_factory=lambda: ["handover", "route", "offload"])
+    limits: Limits = Limits()
 
 
 @dataclass(frozen=True)
@@ -34,6 +48,8 @@ class Knowledge:
     #: node id -> id of the place it stands at
     node_places: dict[str, str] = field(default_factory=dict)
     settings: Settings = field(default_factory=Settings)
+    #: the public document itself, for whoever runs the scenario ahead (`public.Public`)
+    document: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
 
 def load(path: Path) -> Knowledge:
@@ -70,4 +86,5 @@ def parse(document: dict[str, Any], where: str = "public knowledge") -> Knowledg
         },
         node_places={name: str(node.get("place", "")) for name, node in nodes.items()},
         settings=settings,
+        document=document,
     )

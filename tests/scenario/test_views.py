@@ -40,8 +40,18 @@ def test_the_twin_is_given_what_is_public() -> None:
     public = load("laptop").public()
     assert public["nodes"]["edge-sat"] == {
         "role": "edge", "place": "on-board", "via": "", "service_rate_mhz": 3000.0, "cores": 1,
+        "queue_tasks": 64, "hardware": False,
     }  # fmt: skip
-    assert public["nodes"]["remote-2"] == {"role": "sensor", "place": "valley-2", "via": "relay-1"}
+    remote = public["nodes"]["remote-2"]
+    assert (remote["role"], remote["place"], remote["via"]) == ("sensor", "valley-2", "relay-1")
+    assert (remote["reading_interval_s"], remote["servers"]) == (0.2, ["edge-ground", "edge-sat"])
+    assert public["groups"]["remote"] == ["remote-1", "remote-2", "remote-3"]
+
+
+def test_the_twin_is_told_which_nodes_are_hardware() -> None:
+    changed = load("laptop", ["nodes.mcu-1.device=/dev/ttyACM0", "nodes.gateway-1.external=true"]).public()
+    assert [name for name, node in changed["nodes"].items() if node["hardware"]] == ["gateway-1", "mcu-1"]
+    assert "/dev" not in json.dumps(changed)
 
 
 def test_nothing_that_names_a_secret_is_in_what_the_twin_is_given() -> None:
