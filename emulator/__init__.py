@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from emulator.radio.budget import LinkBudget, link_budget
     from emulator.radio.presets import radio_preset
     from emulator.radio.slant_path import Attenuation, attenuation
-    from emulator.simulate import WorldTables
+    from emulator.simulation import Simulation, WorldTables
     from emulator.spec import (
         AccessSpec,
         Antenna,
@@ -59,6 +59,7 @@ __all__ = [
     "Poisson",
     "RadioSpec",
     "Recorded",
+    "Simulation",
     "Site",
     "Waypoint",
     "World",
@@ -95,12 +96,13 @@ _HOMES = {
     "Poisson": "emulator.traffic.arrivals",
     "RadioSpec": "emulator.spec",
     "Recorded": "emulator.traffic.arrivals",
+    "Simulation": "emulator.simulation",
     "Site": "emulator.observer",
     "Waypoint": "emulator.spec",
     "World": "emulator.world",
     "WorldError": "emulator.errors",
     "WorldSpec": "emulator.spec",
-    "WorldTables": "emulator.simulate",
+    "WorldTables": "emulator.simulation",
     "attenuation": "emulator.radio.slant_path",
     "doppler_hz": "emulator.geometry",
     "link_budget": "emulator.radio.budget",

@@ -178,12 +178,18 @@ def _network() -> None:
     import numpy as np
 
     from emulator.layout import make_network
-    from emulator.simulate import ARRIVAL, simulate
+    from emulator.simulation import ARRIVAL, Simulation
+    from emulator.traffic.arrivals import Periodic, Recorded
+    from emulator.traffic.flows import Flow, FlowSet
 
     net = make_network(2, 2, 3)
+    net.port_place[1:] = 0
     arrivals = np.zeros(1, ARRIVAL)
     arrivals["port"] = 1
-    simulate(net, arrivals, [], 10)
+    simulation = Simulation(net, [], arrivals=arrivals, flows=FlowSet([Flow("one", 1, 2, Recorded([]))]))
+    simulation.set_times("one", Periodic(1.0))
+    simulation.advance(10)
+    simulation.results()
 
 
 def _data_plane() -> None:

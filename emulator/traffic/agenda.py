@@ -57,6 +57,14 @@ def go_on(traffic: Any) -> None:
 
 
 @packet_kernel
+def first_ns(traffic: Any, row: int) -> int:
+    """When the flow's present message begins, ns, as its times are now; NEVER: there is none."""
+    flow = traffic.flows[row]
+    flow.begun_ns = message_ns(flow, traffic.times_ns)
+    return int(flow.begun_ns)
+
+
+@packet_kernel
 def begin(traffic: Any, flows: int) -> None:
     """Put the first packet of each of the first `flows` flows on the agenda."""
     for row in range(flows):

@@ -129,6 +129,8 @@ class FlowSet:
         self._seed = seed
         self.rows = np.zeros(len(self.names), FLOW)
         self.rows["follower"] = self.rows["sibling"] = -1
+        #: [flows] whether a flow is of the traffic class of the one that it follows
+        self.inherits = np.zeros(len(self.names), np.bool_)
         self._times_ns: list[int] = []
         self._lengths: list[int] = []
         self._next = 0
@@ -139,6 +141,13 @@ class FlowSet:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def index(self, name: str) -> int:
+        """Row of a flow, by name; TrafficError for an unknown one."""
+        if name not in self.names:
+            shown = ", ".join(self.names[:8]) + (", ..." if len(self) > 8 else "")
+            raise TrafficError(f"flow {name!r} is unknown, allowed: {shown}")
+        return self.names.index(name)
 
     @property
     def highest_port(self) -> int:
@@ -201,6 +210,7 @@ class FlowSet:
             index = self._common(one, own, origin, mine)
             row = self.rows[index]
             row["kind"], row["whole"] = FOLLOWING, one.whole
+            self.inherits[index] = one.traffic_class is None
             sizes.write(row, one.size, self._lengths)
             self.rows[before if last < 0 else last]["follower" if last < 0 else "sibling"] = index
             last = index
