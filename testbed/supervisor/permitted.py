@@ -28,6 +28,7 @@ OWNERS: Final[dict[str, tuple[str, ...]]] = {
     "sync": ("twin",),
     "outlook": ("twin",),
     "fidelity": ("twin",),
+    "twin": ("twin",),
 }
 #: measurements that a node reports of itself only
 OWN: Final = frozenset({"clock"})

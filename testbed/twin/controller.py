@@ -21,6 +21,7 @@ from nodes.processes import die_with_parent
 from testbed.errors import BadInput, EnvironmentProblem
 from testbed.twin import knowledge
 from testbed.twin.core import Twin
+from testbed.twin.freeze import SnapshotError
 
 #: without a word from the supervisor for so long, the run is over, s
 SILENCE_S = 10.0
@@ -29,6 +30,8 @@ _LONGEST_GRACE_S = 2.0
 #: time that records of the same batch may lie apart on the socket, s
 _SETTLE_S = 0.03
 _BELIEF_S = 1.0
+#: what is known is handed to the supervisor so often, and takes at most this share of the time
+_SNAPSHOT_S, _SNAPSHOT_SHARE = 3.0, 0.01
 
 log = logging.getLogger("twin")
 
@@ -36,10 +39,10 @@ log = logging.getLogger("twin")
 class Windows:
     """Which window is to be predicted or closed next, and when. Pure: told the time, in ns."""
 
-    def __init__(self, start_ns: int, window_ns: int) -> None:
+    def __init__(self, start_ns: int, window_ns: int, first: int = 0) -> None:
         self.start_ns = start_ns
         self.window_ns = window_ns
-        self.next = 0
+        self.next = first
         self.grace_s = _FIRST_GRACE_S
         self._late = 0
 
@@ -78,6 +81,8 @@ class Controller:
         self._settled_ns = 0
         self._heartbeat_s = 1.0
         self._sent = self._received = 0
+        self._kept = b""  # what an earlier process of this twin knew
+        self._snapshot_ns = 0
 
     # --- life ---------------------------------------------------------------------------------
 
@@ -177,11 +182,10 @@ class Controller:
             self._received += len(message.records)
             self._settled_ns = self._heard_ns
             self._twin.take(message.records)
+        elif isinstance(message, wire.Snapshot):
+            self._kept = message.data
         elif isinstance(message, wire.Start):
-            self._twin.begin(message.t0_ns)
-            window_ns = round(self._twin.window_s * 1e9)
-            self._windows = Windows(message.t0_ns, window_ns)
-            self._publish(self._twin.predict(0))
+            self._start(message.t0_ns)
         elif isinstance(message, wire.Quiesce):
             self._twin.quiet = True
         elif isinstance(message, wire.Stop):
@@ -189,6 +193,42 @@ class Controller:
         elif isinstance(message, wire.Command):
             text = f"the twin knows no command {message.name}"
             self._send(wire.CommandResult(message.number, False, text))
+
+    def _start(self, t0_ns: int) -> None:
+        """Begins with the window that goes on now: the first, or a later one when another twin began.
+
+        What came before is taken from that twin's snapshot; without one that fits, the twin starts afresh.
+        """
+        twin, now = self._twin, time.monotonic_ns()
+        window_ns = round(twin.window_s * 1e9)
+        current = max((now - t0_ns) // window_ns, 0)
+        closed, said = -1, []
+        twin.begin(t0_ns)
+        if self._kept:
+            event, text = "resumed", ""
+            try:
+                closed = twin.restore(self._kept)
+            except SnapshotError as error:
+                event, text = "began afresh", str(error)
+                log.warning("began afresh: %s", error)
+            missed = max(current - closed - 1, 0)
+            fields: dict[str, wire.Value] = {"window": current, "windows_missed": missed, "text": text}
+            said.append(wire.Record(now, "twin", {"event": event}, fields))
+            self._kept = b""
+        self._windows = Windows(t0_ns, window_ns, max(current, closed + 1))
+        if closed < 0 or current > closed + 1:
+            twin.miss(current)
+            said += twin.predict(current)
+        self._publish(said)
+
+    def _keep(self) -> None:
+        """Hands what is known to the supervisor, now and then: for another process to go on with."""
+        began = time.monotonic_ns()
+        if began < self._snapshot_ns:
+            return
+        self._send(wire.Snapshot(began, self._twin.snapshot()))
+        cost_s = (time.monotonic_ns() - began) / 1e9
+        self._snapshot_ns = began + int(max(_SNAPSHOT_S, cost_s / _SNAPSHOT_SHARE) * 1e9)
 
     def _close(self) -> None:
         """Closes the next window and predicts the one after: in this order, before its reports are read."""
@@ -199,6 +239,8 @@ class Controller:
         if not self._stopping:
             records += self._twin.predict(windows.next)
         self._publish(records)
+        if not self._stopping:
+            self._keep()
 
 
 def run_twin(

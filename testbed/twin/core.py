@@ -14,7 +14,7 @@ from typing import Protocol
 
 from emulator.spec import WorldSpec
 from nodes.wire import Record, Value
-from testbed.twin import parts
+from testbed.twin import freeze, parts, snapshot
 from testbed.twin.attribution import LINK_DOWN, LinkFall
 from testbed.twin.baselines import ConstantBaseline
 from testbed.twin.belief import Belief, Estimate
@@ -46,6 +46,8 @@ from testbed.twin.watching import LinkWatching
 _KEPT_WINDOWS = 12
 #: an inter-satellite link without traffic for so many windows is not predicted any more
 _IDLE_WINDOWS = 40
+#: so many windows without a value empty the memory that looks for periods
+_MISSES = 128
 
 
 class Network(Protocol):
@@ -103,6 +105,50 @@ class Twin:
     def begin(self, start_ns: int) -> None:
         """The run starts at `start_ns` on the host's monotonic clock."""
         self._start_ns = start_ns
+
+    # --- what is known, kept ------------------------------------------------------------------
+
+    def snapshot(self) -> bytes:
+        """Everything that is known now, as data from which another twin goes on exactly as this one would."""
+        return snapshot.seal(freeze.freeze(self), self.knowledge, self._closed, self._start_ns)
+
+    def restore(self, data: bytes) -> int:
+        """Takes over what another twin of the same public knowledge knew; the last window it had closed.
+
+        To be called on a new twin, after `begin`. SnapshotError, with nothing changed, when the data do not
+        fit.
+        """
+        kept = snapshot.unseal(data, self.knowledge, self._start_ns)
+        freeze.thaw(kept.data, self)
+        return kept.window
+
+    def miss(self, until: int) -> None:
+        """The windows after the last closed one and before `until` cannot be observed any more.
+
+        What is believed is as it was, and less certain; nothing is concluded from the silence.
+        """
+        missed = until - 1 - self._closed
+        if missed <= 0:
+            return
+        seconds = missed * self.window_s
+        for channel in self.channels.values():
+            channel.bias.advance(seconds)
+            channel.fade.advance(seconds)
+            channel.noise.skip()
+        for belief in self.links.values():
+            belief.bias.advance(seconds)
+            for _ in range(min(missed, _MISSES)):
+                belief.window_work.miss()
+                belief.load.miss()
+        for server in self.servers.values():
+            server.factor_log.advance(seconds)
+        for part in self.parts:
+            getattr(part, "miss", lambda _seconds: None)(seconds)
+        for old in [window for window in (*self._held, *self._made) if window < until]:
+            self._held.pop(old, None)
+            self._made.pop(old, None)
+        self._closed = until - 1
+        self.counters["windows_missed"] += missed
 
     def fade_db(self, place: str, direction: str) -> float:
         """By how much weather is believed to lower the SNR at a place, dB."""

@@ -44,6 +44,8 @@ class Supervisor:
         with (room / "log").open("wb") as log:
             self.process = subprocess.Popen(command, cwd=room, stdout=log, stderr=log)
         self._identity = b""
+        #: what the twin handed over to be kept
+        self.kept: list[wire.Snapshot] = []
         self.records: list[Record] = []
         self.t0_ns = 0
 
@@ -58,6 +60,8 @@ class Supervisor:
             self.send(wire.Heartbeat(time.monotonic_ns()))
         elif isinstance(message, wire.Telemetry):
             self.records += message.records
+        elif isinstance(message, wire.Snapshot):
+            self.kept.append(message)
         return message
 
     def send(self, message: wire.Message) -> None:
@@ -72,17 +76,20 @@ class Supervisor:
         while not condition():
             self.receive()
 
-    def begin(self) -> None:
+    def begin(self, t0_ns: int = 0, kept: bytes = b"") -> None:
+        """Starts the run; or lets the twin join one that began at `t0_ns`, with what an earlier one knew."""
         self.expect(wire.Register)
         self.send(wire.Registered(9, "tcp://127.0.0.1:1", {}, {}))
         self.expect(wire.Ready)
-        self.t0_ns = time.monotonic_ns() + 200_000_000
+        self.t0_ns = t0_ns or time.monotonic_ns() + 200_000_000
+        if kept:
+            self.send(wire.Snapshot(0, kept))
         self.send(wire.Start(self.t0_ns, 20.0, "2025-06-01T12:00:00Z"))
 
-    def feed(self, windows: int, records_of: Callable[[int, int], list[Record]]) -> None:
+    def feed(self, windows: int, records_of: Callable[[int, int], list[Record]], first: int = 0) -> None:
         """Sends the observations of each window after the twin has predicted the next one's beginning."""
         window_ns = round(WINDOW_S * 1e9)
-        for number in range(windows):
+        for number in range(first, windows):
             ends = self.t0_ns + (number + 1) * window_ns
             self.until(lambda number=number: self.predicted(number))  # type: ignore[misc]
             while time.monotonic_ns() < ends:
@@ -190,6 +197,48 @@ def test_what_it_says_depends_on_what_it_is_sent_and_nothing_else(start: Callabl
         said.append([row for row in outputs(twin) if row[0] < limit])  # type: ignore[operator]
     assert said[0] == said[1]
     assert len(said[0]) > 50
+
+
+def test_a_twin_that_was_killed_goes_on_from_what_it_had_handed_over(
+    start: Callable[..., Supervisor],
+) -> None:
+    killed = start("first")
+    killed.begin()
+    killed.feed(16, observations)
+    killed.until(lambda: len(killed.kept) >= 2)
+    killed.process.kill()
+    killed.process.wait()
+    window_ns = round(WINDOW_S * 1e9)
+    doubt = [r.fields["variance"] for r in killed.records if r.tags.get("state") == "delay_bias_ms"]
+
+    resumed = start("second")
+    resumed.begin(killed.t0_ns, killed.kept[-1].data)
+    resumed.until(lambda: any(r.measurement == "prediction" for r in resumed.records))
+    (told,) = [r for r in resumed.records if r.measurement == "twin"]
+    assert told.tags == {"event": "resumed"}
+    first = int(told.fields["window"])
+    assert first * window_ns >= killed.kept[-1].t_ns - killed.t0_ns - window_ns  # none that is over
+    assert int(told.fields["windows_missed"]) > 0
+    resumed.feed(first + 8, observations, first)
+    said = [r for r in resumed.records if r.measurement in ("prediction", "residual")]
+    assert min((r.t_ns - resumed.t0_ns) // window_ns for r in said) == first
+    # a twin that began afresh would doubt the bias as much as at first: 0.3 ms
+    later = [r.fields["variance"] for r in resumed.records if r.tags.get("state") == "delay_bias_ms"]
+    assert later
+    assert max(map(float, later)) < 2.0 * float(doubt[-1]) < 0.5 * 0.3**2
+    assert resumed.finish().counters["windows"] > 8
+
+
+def test_a_twin_that_is_given_damaged_data_says_so_and_begins_afresh(
+    start: Callable[..., Supervisor],
+) -> None:
+    twin = start()
+    twin.begin(kept=b"twin-belief\x00 and something else")
+    twin.feed(2, observations)
+    (told,) = [r for r in twin.records if r.measurement == "twin"]
+    assert told.tags == {"event": "began afresh"}
+    assert "damaged" in str(told.fields["text"])
+    assert twin.finish().counters["windows"] >= 2
 
 
 #: put before everything the twin imports: notes each file that its interpreter opens
