@@ -1,21 +1,57 @@
-"""The trivial predictions every score is quoted beside: a constant, and propagation alone.
+"""The trivial predictions every score is quoted beside: a constant, propagation alone, the climatology.
 
 The constant is the median of what was observed in the first part of the run, frozen when that part is
-over. It belongs to a terminal and direction, not to a satellite, so a handover does not lose it.
+over; the climatology is the distribution of the same values. They belong to a terminal and direction, not to
+a satellite, so a handover does not lose them. The last value seen (persistence) needs no memory of this kind.
 """
 
 from __future__ import annotations
 
 from statistics import median
 
+import numpy as np
+from numpy.typing import NDArray
+
+#: values of the calibration part that are kept of a quantity; of more, evenly every second, fourth, ... one
+_KEPT = 2048
+#: fewer values than this are no distribution
+_FEWEST = 4
+
+
+class Climatology:
+    """A frozen empirical distribution as a forecast: the same at all times.
+
+    `values`: those it was seen to take.
+    """
+
+    def __init__(self, values: list[float]) -> None:
+        self._values: NDArray[np.float64] = np.sort(np.asarray(values, dtype=np.float64))
+        self._sums = np.concatenate(([0.0], np.cumsum(self._values)))
+        n = len(self._values)
+        ranks = 2.0 * np.arange(1, n + 1) - n - 1.0
+        self._spread = float(np.sum(ranks * self._values)) / n**2  # half of E|X - X'|
+
+    def crps(self, observed: float) -> float:
+        """CRPS of an observation, in its unit: E|X - o| - E|X - X'| / 2."""
+        n = len(self._values)
+        below = int(np.searchsorted(self._values, observed, "right"))
+        distance = observed * (2 * below - n) - 2.0 * self._sums[below] + self._sums[n]
+        return float(distance / n - self._spread)
+
 
 class ConstantBaseline:
-    """Medians of the calibration part by (key, quantity); until it is over, medians so far."""
+    """Medians and distributions of the calibration part by (key, quantity); until it is over, medians so far.
+
+    Bounded: of a long calibration part an even choice of the values is kept.
+    """
 
     def __init__(self, calibration_s: float) -> None:
         self.calibration_s = calibration_s
         self._values: dict[tuple[str, str], list[float]] = {}
         self._medians: dict[tuple[str, str], float] = {}
+        # every how manieth value is kept, and how many came
+        self._stride: dict[tuple[str, str], tuple[int, int]] = {}
+        self._climatologies: dict[tuple[str, str], Climatology] = {}
 
     def add(self, key: str, quantity: str, observed: float, t_s: float) -> None:
         """An observation at run time `t_s`; ignored after the calibration part, unless it is the first.
@@ -25,8 +61,16 @@ class ConstantBaseline:
         name = (key, quantity)
         if t_s > self.calibration_s and name in self._values:
             return
-        self._values.setdefault(name, []).append(observed)
-        self._medians.pop(name, None)
+        values = self._values.setdefault(name, [])
+        stride, came = self._stride.get(name, (1, 0))
+        if came % stride == 0:
+            values.append(observed)
+            self._medians.pop(name, None)
+            self._climatologies.pop(name, None)
+        if len(values) > _KEPT:
+            del values[1::2]
+            stride *= 2
+        self._stride[name] = stride, came + 1
 
     def value(self, key: str, quantity: str) -> float | None:
         """The constant to predict; None before anything was observed."""
@@ -35,3 +79,12 @@ class ConstantBaseline:
         if known is None and name in self._values:
             known = self._medians[name] = median(self._values[name])
         return known
+
+    def climatology(self, key: str, quantity: str, t_s: float) -> Climatology | None:
+        """The distribution of the calibration part; None before it is over, or where that held too little."""
+        name = (key, quantity)
+        if t_s <= self.calibration_s or len(self._values.get(name, ())) < _FEWEST:
+            return None
+        if name not in self._climatologies:
+            self._climatologies[name] = Climatology(self._values[name])
+        return self._climatologies[name]

@@ -15,6 +15,11 @@ from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.float64]
 
+#: two-sided 90 % of a Gaussian, in standard deviations
+_Z90 = 1.6448536269514722
+#: integral of the squared standard normal distribution function below zero
+_HALF = 1.0 / math.sqrt(2.0 * math.pi) - 0.5 / math.sqrt(math.pi)
+
 
 def _values(data: ArrayLike, what: str) -> Array:
     array = np.asarray(data, dtype=np.float64).ravel()
@@ -93,6 +98,28 @@ def crps_gaussian(observed: ArrayLike, mean: ArrayLike, sd: ArrayLike) -> float:
     return float(np.mean(scale * (z * (2.0 * distribution - 1.0) + 2.0 * density - 1.0 / math.sqrt(math.pi))))
 
 
+def crps_banded(observed: ArrayLike, median: ArrayLike, low: ArrayLike, high: ArrayLike) -> float:
+    """Mean CRPS of forecasts given by a median and a 90 % band, each side of the median half a Gaussian.
+
+    The integral of (F - 1{x >= o})^2 (Gneiting and Raftery 2007, eq. 20) in closed form: the half on the
+    other side contributes its own A = phi(0) - 1 / (2 sqrt(pi)) times its scale.
+    """
+    o, m = _values(observed, "observed"), np.asarray(median, dtype=np.float64)
+    below = np.maximum(m - np.asarray(low, dtype=np.float64), 0.0) / _Z90
+    above = np.maximum(np.asarray(high, dtype=np.float64) - m, 0.0) / _Z90
+    near, far = np.where(o >= m, above, below), np.where(o >= m, below, above)
+    return float(np.mean([crps_one_side(*row) for row in np.broadcast(np.abs(o - m), near, far)]))
+
+
+def crps_one_side(error: float, near: float, far: float) -> float:
+    """CRPS of a banded forecast at `error` from its median, on the side of standard deviation `near`."""
+    if near <= 1e-12 * error or near <= 0.0:
+        return error + _HALF * (far - near)
+    z = error / near
+    inner = z * math.erf(z / math.sqrt(2.0)) + math.sqrt(2.0 / math.pi) * math.exp(-0.5 * z * z)
+    return near * (inner - 1.0 / math.sqrt(math.pi) - _HALF) + _HALF * far
+
+
 def mae(predicted: ArrayLike, observed: ArrayLike) -> float:
     """Mean absolute error."""
     return float(np.mean(np.abs(_values(predicted, "predicted") - _values(observed, "observed"))))
@@ -137,3 +164,39 @@ def skill_interval(
 def skill(error: float, baseline_error: float) -> float:
     """1 - error / error of the baseline: 1 is perfect, below 0 worse; nan at a perfect baseline."""
     return 1.0 - error / baseline_error if baseline_error > 0.0 else math.nan
+
+
+def autocorrelation(values: ArrayLike, lags: Sequence[int]) -> Array:
+    """Autocorrelation at each lag (Box, Jenkins and Reinsel 2008, eq. 2.1.13): about the mean of all values.
+
+    nan at lags that are not shorter than the series, and where nothing varies.
+    """
+    x = _values(values, "values")
+    x = x - x.mean()
+    power = float(np.sum(x * x))
+    if power <= 0.0:
+        return np.full(len(lags), math.nan)
+    return np.array([float(np.sum(x[lag:] * x[:-lag])) / power if lag < len(x) else math.nan for lag in lags])
+
+
+def acf_error(model: ArrayLike, observed: ArrayLike, lags: Sequence[int]) -> float:
+    """Mean over the lags of |rho_model - rho_observed|; nan where none is defined for both."""
+    difference = np.abs(autocorrelation(model, lags) - autocorrelation(observed, lags))
+    known = difference[np.isfinite(difference)]
+    return float(known.mean()) if known.size else math.nan
+
+
+def gilbert(lost: ArrayLike) -> tuple[float, float, float]:
+    """p01, p11 and mean burst length of losses, in the order in which packets were sent.
+
+    p01: probability that a packet is lost after one that was not, p11: after one that was. nan where
+    there is nothing to count.
+    """
+    gone = np.asarray(lost, dtype=np.bool_).ravel()
+    before, after = gone[:-1], gone[1:]
+    begun = int(np.sum(gone[:1])) + int(np.sum(~before & after))
+    return (
+        float(after[~before].mean()) if (~before).any() else math.nan,
+        float(after[before].mean()) if before.any() else math.nan,
+        float(gone.sum()) / begun if begun else math.nan,
+    )

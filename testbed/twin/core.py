@@ -39,6 +39,7 @@ from testbed.twin.predict import (
 )
 from testbed.twin.radio import Phase
 from testbed.twin.servers import ServerBelief
+from testbed.twin.streaming import Fidelity
 from testbed.twin.tasks import Tasks
 from testbed.twin.watching import LinkWatching
 
@@ -74,7 +75,9 @@ class Twin:
         self.quiet = False
         self._network = build(knowledge.world, self)
         self._start_ns = 0
-        self._baseline = ConstantBaseline(knowledge.settings.calibration_share * knowledge.duration_s)
+        calibration_s = knowledge.settings.calibration_share * knowledge.duration_s
+        self._baseline = ConstantBaseline(calibration_s)
+        self._fidelity = Fidelity(knowledge.window_s, calibration_s)
         self._latest: dict[str, str] = {}  # baseline key, or group -> link last seen there
         self._present: set[str] = set()
         self._traffic: dict[str, int] = {}  # link -> last window with packets
@@ -105,6 +108,7 @@ class Twin:
     def begin(self, start_ns: int) -> None:
         """The run starts at `start_ns` on the host's monotonic clock."""
         self._start_ns = start_ns
+        self._fidelity.begin(start_ns)
 
     # --- what is known, kept ------------------------------------------------------------------
 
@@ -186,6 +190,7 @@ class Twin:
             records += prediction_records(made[name], None, self._baseline, t_ns, self.window_s)
         self._made[window] = made
         self._made.pop(window - _KEPT_WINDOWS, None)
+        self._fidelity.take(records)
         return records
 
     def _belief(self, link: NominalLink) -> LinkBelief:
@@ -218,6 +223,8 @@ class Twin:
                 self.counters["other"] += 1
             if record is not None and record.measurement in self._wanted:
                 self._parts_held.append(record)
+            if record is not None and record.measurement == "flow":
+                self._fidelity.take([record])
 
     def holds(self, window: int) -> int:
         """Number of link reports held for a window."""
@@ -259,7 +266,9 @@ class Twin:
         self.counters["windows_without_reports"] += not reports
         for old in [w for w in self._held if w <= window]:
             del self._held[old]
-        return out
+        self._fidelity.take(reports.values())
+        self._fidelity.take(out)
+        return out + self._fidelity.records(now_ns)
 
     def _close_parts(
         self, window: int, made: dict[str, Prediction], reports: dict[str, Record], now_ns: int, now_s: float
@@ -303,7 +312,9 @@ class Twin:
         self._latest[key] = self._latest[link.group] = link.id
 
         def compare(quantity: str, observed: float, z: float) -> None:
-            out.append(residual_record(link.id, quantity, t_ns, prediction.bands[quantity], observed, z))
+            usual = self._baseline.climatology(key, quantity, t_s)
+            band = prediction.bands[quantity]
+            out.append(residual_record(link.id, quantity, t_ns, band, observed, z, usual))
             self._baseline.add(key, quantity, observed, t_s)
 
         if SNR in prediction.bands and math.isfinite(number.get("snr_db", math.nan)):

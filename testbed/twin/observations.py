@@ -69,3 +69,9 @@ def window_index(t_ns: int, start_ns: int, window_ns: int) -> int:
 def numbers(record: Record) -> dict[str, float]:
     """The numeric fields of a record."""
     return {name: float(value) for name, value in record.fields.items() if isinstance(value, int | float)}
+
+
+def flow_name(record: Record) -> str:
+    """How a flow of `flow` records is called: `source>sink`, and the flow's own name if it has one."""
+    ends = f"{record.tags.get('source', '')}>{record.tags.get('node', '')}"
+    return f"{ends} {record.tags.get('flow', '')}".strip()

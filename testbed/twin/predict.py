@@ -12,7 +12,7 @@ import math
 from dataclasses import dataclass, field
 
 from nodes.wire import Record, Value
-from testbed.twin.baselines import ConstantBaseline
+from testbed.twin.baselines import Climatology, ConstantBaseline
 from testbed.twin.forecast import Band
 from testbed.twin.links import LinkBelief
 from testbed.twin.nominal import NominalLink
@@ -82,9 +82,19 @@ def prediction_records(
     return records
 
 
-def residual_record(target: str, quantity: str, t_ns: int, band: Band, observed: float, z: float) -> Record:
-    """How an observation compares with what was predicted for it."""
+def residual_record(
+    target: str,
+    quantity: str,
+    t_ns: int,
+    band: Band,
+    observed: float,
+    z: float,
+    climatology: Climatology | None = None,
+) -> Record:
+    """How an observation compares with what was predicted for it, and what a climatology makes of it."""
     fields: dict[str, Value] = {
         "observed": observed, "predicted": band.mean, "z": z, "inside90": band.holds(observed),
     }  # fmt: skip
+    if climatology is not None:
+        fields["crps_climatology"] = climatology.crps(observed)
     return Record(t_ns, "residual", {"target": target, "quantity": quantity}, fields)

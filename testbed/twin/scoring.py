@@ -16,8 +16,9 @@ import numpy as np
 from nodes.wire import Record
 from testbed.twin import compare
 from testbed.twin.matching import match_detections
-from testbed.twin.observations import window_index
+from testbed.twin.observations import flow_name, numbers, window_index
 from testbed.twin.predict import DELAY
+from testbed.twin.running import LAGS, Losses
 
 __all__ = ["match_detections", "score"]
 
@@ -35,10 +36,14 @@ def score(records: Iterable[Record], start_ns: int, calibration_share: float = 0
 
     Result: `fidelity` {quantity: {target: scores}} with the pooled scores of every quantity under
     "overall", `detections`, `calibration` {state: {target: mean and sd over time}}, `scored_from_s`.
-    Scores: n, mae and crps in the quantity's unit, nrmse, r, bias, picp90, interval_score,
-    skill_constant, skill_propagation; for delays, of single packets, ks, w1, packet_picp90, packet_crps,
-    quantile errors p50, p95, p99. Absolute errors (mae, skills) are those of the predicted median, as the
-    constant baseline is a median; squared ones (nrmse) those of the mean. Undefined scores are None.
+    Scores: n, mae and crps in the quantity's unit, nrmse, r, bias, picp90, interval_score, acf_error,
+    skill_constant, skill_propagation, skill_persistence, crps_skill_climatology; for delays, of single
+    packets, ks, w1, packet_picp90, packet_crps, quantile errors p50, p95, p99. Absolute errors (mae,
+    skills) are those of the predicted median, as the constant baseline is a median; squared ones (nrmse)
+    those of the mean; the CRPS is that of median and band. The climatology is the distribution of the
+    calibration part, of the same terminal and direction or server. Undefined scores are None.
+
+    `losses` {link or flow: loss_rate, p01, p11, mean_burst}: as `running.Losses` tells them from counts.
     """
     groups: dict[str, list[Record]] = {}
     for record in records:
@@ -72,6 +77,7 @@ def score(records: Iterable[Record], start_ns: int, calibration_share: float = 0
         fidelity["overall"] = {name: _overall(parts, fidelity[name]) for name, parts in pooled.items()}
     return {
         "fidelity": fidelity,
+        "losses": _losses(groups, first_ns),
         "detections": _detections(groups, start_ns),
         "calibration": _calibration(groups.get("belief", []), start_ns),
         "scored_from_s": (first_ns - start_ns) / 1e9,
@@ -94,16 +100,27 @@ class _Sums:
         self.observed = _column(residuals, "observed")
         self.mean = _column(predictions, "mean")
         self.point = _column(predictions, "median")
-        self.sd = np.maximum(_column(predictions, "sd"), 1e-12)
         self.low, self.high = _column(predictions, "lo90"), _column(predictions, "hi90")
         self.constant = _column(predictions, "baseline_constant")
         self.propagation = _column(predictions, "baseline_propagation")
+        self.last = np.concatenate(([math.nan], self.observed[:-1]))
+        self.crps = np.array(
+            [compare.crps_banded([o], *band) for o, *band in zip(
+                self.observed, self.point, self.low, self.high, strict=True
+            )]
+        )  # fmt: skip
+        self.crps_climatology = _column(residuals, "crps_climatology")
 
     def baseline_errors(self, baseline: compare.Array) -> tuple[float, float]:
         """Summed absolute errors of the twin and of a baseline, over the windows that have it."""
         known = np.isfinite(baseline)
         own = np.abs(self.point - self.observed)[known].sum()
         return float(own), float(np.abs(baseline - self.observed)[known].sum())
+
+    def climatology_errors(self) -> tuple[float, float]:
+        """Summed CRPS of the twin and of the climatology, over the windows that have the latter."""
+        known = np.isfinite(self.crps_climatology)
+        return float(self.crps[known].sum()), float(self.crps_climatology[known].sum())
 
     def scores(self) -> Row:
         o, m = self.observed, self.mean
@@ -115,11 +132,14 @@ class _Sums:
                 "nrmse": compare.nrmse(m, o),
                 "bias": float(np.mean(m - o)),
                 "r": compare.correlation(m, o),
-                "crps": compare.crps_gaussian(o, m, self.sd),
+                "crps": float(self.crps.mean()),
                 "picp90": compare.picp(o, self.low, self.high),
                 "interval_score": compare.interval_score(o, self.low, self.high),
                 "skill_constant": compare.skill(*self.baseline_errors(self.constant)),
                 "skill_propagation": compare.skill(*self.baseline_errors(self.propagation)),
+                "skill_persistence": compare.skill(*self.baseline_errors(self.last)),
+                "crps_skill_climatology": compare.skill(*self.climatology_errors()),
+                "acf_error": compare.acf_error(m, o, LAGS),
                 "ks": None,
                 "w1": None,
             }
@@ -195,7 +215,11 @@ def _overall(parts: list[_Sums], rows: dict[str, Row]) -> Row:
         errors = [part.baseline_errors(getattr(part, name)) for part in parts]
         pooled[f"skill_{name}"] = compare.skill(sum(e[0] for e in errors), sum(e[1] for e in errors))
         pooled[f"skill_{name}_interval"] = _interval(parts, name)
-    for name in ("mae", "nrmse", "crps", "ks", "w1", "packet_picp90"):
+    errors = [part.baseline_errors(part.last) for part in parts]
+    pooled["skill_persistence"] = compare.skill(sum(e[0] for e in errors), sum(e[1] for e in errors))
+    errors = [part.climatology_errors() for part in parts]
+    pooled["crps_skill_climatology"] = compare.skill(sum(e[0] for e in errors), sum(e[1] for e in errors))
+    for name in ("mae", "nrmse", "acf_error", "crps", "ks", "w1", "packet_picp90"):
         known = [(row["n"], row[name]) for row in rows.values() if row.get(name) is not None]
         total = sum(n for n, _ in known)
         pooled[name] = sum(n * value for n, value in known) / total if total else None
@@ -219,6 +243,23 @@ def _interval(parts: list[_Sums], baseline: str) -> list[float] | None:
     )
     low, high = compare.skill_interval(own_sums, base_sums)
     return [low, high] if math.isfinite(low) and math.isfinite(high) else None
+
+
+def _losses(groups: dict[str, list[Record]], first_ns: int) -> dict[str, Row]:
+    """What was lost on links and of flows after `first_ns`."""
+    found: dict[str, Losses] = {}
+    for record in groups.get("link", []):
+        if record.t_ns >= first_ns:
+            number = numbers(record)
+            lost = number.get("lost", 0.0)
+            name = record.tags.get("link", "")
+            found.setdefault(name, Losses()).add(lost, lost + number.get("packets_out", 0.0))
+    for record in groups.get("flow", []):
+        if record.t_ns >= first_ns:
+            number = numbers(record)
+            lost, name = number.get("lost", 0.0), flow_name(record)
+            found.setdefault(name, Losses()).add(lost, lost + number.get("packets", 0.0))
+    return {name: _finite(losses.figures()) for name, losses in sorted(found.items()) if losses.sent}
 
 
 def _detections(groups: dict[str, list[Record]], start_ns: int) -> list[Row]:

@@ -83,6 +83,8 @@ class Tasks:
             band, observed, server = made[name].bands[SERVICE], cycles / seconds, self._servers[name]
             residual = math.log(observed / band.mean)
             server.residuals.add(residual)
-            out.append(residual_record(name, SERVICE, t_ns, band, observed, residual / server.sd_log))
-            self._baseline.add(name, SERVICE, observed, (t_ns - start_ns) / 1e9)
+            t_s = (t_ns - start_ns) / 1e9
+            usual, z = self._baseline.climatology(name, SERVICE, t_s), residual / server.sd_log
+            out.append(residual_record(name, SERVICE, t_ns, band, observed, z, usual))
+            self._baseline.add(name, SERVICE, observed, t_s)
         return out

@@ -133,3 +133,18 @@ def test_a_link_is_recognised_by_either_direction_and_a_group_by_its_members() -
     found = [detection("link_down", "b>a", 6.0, "a>b,b>a"), detection("attenuation", "field-1,field-2", 7.0)]
     result = match_detections(found, events, start_ns=START)
     assert [row["detected"] for row in result["deviations"]] == [True, True]
+
+
+def test_the_skill_against_climatology_compares_distributions() -> None:
+    records = hand_made([1.0, -1.0, 1.0, 3.0])
+    for record in records:
+        if record.measurement == "residual":
+            record.fields["crps_climatology"] = 2.0
+    row = score(records, START, 0.0)["fidelity"]["delay_ms"]["a>b"]
+    assert row["crps_skill_climatology"] == pytest.approx(1.0 - row["crps"] / 2.0)
+
+
+def test_runs_whose_residuals_know_no_climatology_have_no_such_skill() -> None:
+    fidelity = score(hand_made([1.0, -1.0]), START, 0.0)["fidelity"]
+    assert fidelity["delay_ms"]["a>b"]["crps_skill_climatology"] is None
+    assert fidelity["overall"]["delay_ms"]["crps_skill_climatology"] is None
