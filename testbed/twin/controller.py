@@ -226,7 +226,13 @@ class Controller:
         began = time.monotonic_ns()
         if began < self._snapshot_ns:
             return
-        self._send(wire.Snapshot(began, self._twin.snapshot()))
+        try:
+            data = self._twin.snapshot()
+        except SnapshotError as error:
+            log.error("what is known cannot be kept: %s", error)
+            self._snapshot_ns = 2**63
+            return
+        self._send(wire.Snapshot(began, data))
         cost_s = (time.monotonic_ns() - began) / 1e9
         self._snapshot_ns = began + int(max(_SNAPSHOT_S, cost_s / _SNAPSHOT_SHARE) * 1e9)
 

@@ -21,10 +21,11 @@ from testbed.twin.belief import Belief, Estimate
 from testbed.twin.channels import Channels
 from testbed.twin.detect import Alarm, threshold_for
 from testbed.twin.events import Channel, Events
+from testbed.twin.intake import Intake
 from testbed.twin.knowledge import Knowledge
 from testbed.twin.links import LinkBelief
 from testbed.twin.nominal import NominalLink, NominalNetwork, RadioBelief
-from testbed.twin.observations import filter_record, numbers, window_index
+from testbed.twin.observations import filter_record, numbers
 from testbed.twin.predict import (
     DELAY,
     LOSS,
@@ -81,7 +82,7 @@ class Twin:
         self._latest: dict[str, str] = {}  # baseline key, or group -> link last seen there
         self._present: set[str] = set()
         self._traffic: dict[str, int] = {}  # link -> last window with packets
-        self._held: dict[int, dict[str, Record]] = {}
+        self._intake = Intake(self._window_ns, self.counters)
         self._made: dict[int, dict[str, Prediction]] = {}
         self._closed = -1
         radios = sum(1 for place in knowledge.world.places if place.radio)
@@ -98,8 +99,7 @@ class Twin:
             self.servers, knowledge.node_places, self.events, self._baseline, self._window_ns, self.counters
         )
         self.parts = parts.build(knowledge, self.events, self.threshold)
-        self._wanted = frozenset().union(*(part.measurements for part in self.parts))
-        self._parts_held: list[Record] = []
+        self._wanted = frozenset({"link", "task", "flow"}).union(*(part.measurements for part in self.parts))
 
     def rehearse(self) -> None:
         """Computes the first window's network once, so that nothing is compiled or read after the start."""
@@ -109,6 +109,7 @@ class Twin:
         """The run starts at `start_ns` on the host's monotonic clock."""
         self._start_ns = start_ns
         self._fidelity.begin(start_ns)
+        self._intake.begin(start_ns)
 
     # --- what is known, kept ------------------------------------------------------------------
 
@@ -148,9 +149,9 @@ class Twin:
             server.factor_log.advance(seconds)
         for part in self.parts:
             getattr(part, "miss", lambda _seconds: None)(seconds)
-        for old in [window for window in (*self._held, *self._made) if window < until]:
-            self._held.pop(old, None)
-            self._made.pop(old, None)
+        self._intake.skip(until)
+        for old in [window for window in self._made if window < until]:
+            del self._made[old]
         self._closed = until - 1
         self.counters["windows_missed"] += missed
 
@@ -211,24 +212,14 @@ class Twin:
             record = filter_record(raw)
             if record is None:
                 self.counters["refused"] += 1
-            elif record.measurement == "task":
-                self._tasks.take(record)
-            elif record.measurement == "link":
-                window = window_index(record.t_ns, self._start_ns, self._window_ns)
-                if window <= self._closed:
-                    self.counters["late"] += 1
-                else:
-                    self._held.setdefault(window, {})[record.tags.get("link", "")] = record
             elif record.measurement not in self._wanted:
                 self.counters["other"] += 1
-            if record is not None and record.measurement in self._wanted:
-                self._parts_held.append(record)
-            if record is not None and record.measurement == "flow":
-                self._fidelity.take([record])
+            else:
+                self._intake.take(record)
 
     def holds(self, window: int) -> int:
         """Number of link reports held for a window."""
-        return len(self._held.get(window, {}))
+        return self._intake.holds(window)
 
     def close(self, window: int, now_ns: int) -> list[Record]:
         """Looks at a window's observations: residuals, and what they say about deviations."""
@@ -236,7 +227,7 @@ class Twin:
         if made is None:
             raise ValueError(f"window {window} was not predicted")
         self._closed = window
-        reports = self._held.pop(window, {})
+        reports, others = self._intake.close(window)
         now_s = (now_ns - self._start_ns) / 1e9
         begins_s = window * self.window_s
         out: list[Record] = []
@@ -259,20 +250,22 @@ class Twin:
         out += self.events.fades(alarms, self.channels, set(residuals), falls, now_ns, now_s)
         if reports and not self.quiet:
             out += self._watching.silence(made, reports, begins_s, now_ns, now_s)
+        for record in others:
+            if record.measurement == "task":
+                self._tasks.take(record)
         out += self._tasks.close(window, self._made, self._start_ns, now_ns)
-        out += self._close_parts(window, made, reports, now_ns, now_s)
+        out += self._close_parts(window, made, reports, others, now_ns, now_s)
         out += self.events.estimates(now_ns, now_s)
         self.counters["windows"] += 1
         self.counters["windows_without_reports"] += not reports
-        for old in [w for w in self._held if w <= window]:
-            del self._held[old]
-        self._fidelity.take(reports.values())
+        self._fidelity.take((*reports.values(), *(r for r in others if r.measurement == "flow")))
         self._fidelity.take(out)
         return out + self._fidelity.records(now_ns)
 
     def _close_parts(
-        self, window: int, made: dict[str, Prediction], reports: dict[str, Record], now_ns: int, now_s: float
-    ) -> list[Record]:
+        self, window: int, made: dict[str, Prediction], reports: dict[str, Record], others: list[Record],
+        now_ns: int, now_s: float,
+    ) -> list[Record]:  # fmt: skip
         """Every part's share of a window: what came until its end."""
         if not self.parts:
             return []
@@ -281,13 +274,9 @@ class Twin:
         closed = parts.Window(
             window, t_ns, window * self.window_s, self.window_s, now_ns, now_s, links, reports, self.quiet
         )
-        due = sorted(
-            (r for r in self._parts_held if r.t_ns <= t_ns + self._window_ns), key=lambda record: record.t_ns
-        )
-        self._parts_held = [r for r in self._parts_held if r.t_ns > t_ns + self._window_ns]
         out: list[Record] = []
         for part in self.parts:
-            out += part.close(closed, [r for r in due if r.measurement in part.measurements])
+            out += part.close(closed, [r for r in others if r.measurement in part.measurements])
         return out
 
     def _link(
