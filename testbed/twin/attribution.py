@@ -19,7 +19,7 @@ ORBIT_ERROR, CLOCK, LOST_TELEMETRY = "orbit_error", "clock", "lost_telemetry"
 FLOOD, IMPOSTOR = "flood", "impostor"
 
 #: two-sided 95 % of a Gaussian, in standard deviations
-_Z95 = 1.959964
+Z95 = 1.959964
 
 
 class Size(NamedTuple):
@@ -31,9 +31,26 @@ class Size(NamedTuple):
     high95: float
 
 
+def pooled_size(sizes: list[Size]) -> Size:
+    """One size from several independent estimates of it, each counted by how sharp it is."""
+    weights = [1.0 / max(size.sd, 1e-9) ** 2 for size in sizes]
+    total = sum(weights)
+
+    def mean(column: int) -> float:
+        return sum(w * size[column] for w, size in zip(weights, sizes, strict=True)) / total
+
+    def half(column: int) -> float:
+        return math.sqrt(
+            sum((w * (size[column] - size.mean)) ** 2 for w, size in zip(weights, sizes, strict=True))
+        ) / total  # fmt: skip
+
+    middle = mean(0)
+    return Size(middle, math.sqrt(1.0 / total), middle - half(2), middle + half(3))
+
+
 def gaussian_size(mean: float, sd: float) -> Size:
     """A size whose doubt is Gaussian."""
-    return Size(mean, sd, mean - _Z95 * sd, mean + _Z95 * sd)
+    return Size(mean, sd, mean - Z95 * sd, mean + Z95 * sd)
 
 
 @dataclass
@@ -53,7 +70,6 @@ class Event:
     links: list[str] = field(default_factory=list)
     #: places whose radio channels take part (attenuation)
     places: set[str] = field(default_factory=set)
-    sizes: list[float] = field(default_factory=list)
     #: 95 % interval of `size`; nan: from `size_sd`
     low95: float = math.nan
     high95: float = math.nan

@@ -15,7 +15,7 @@ from typing import Protocol
 from emulator.spec import WorldSpec
 from nodes.wire import Record, Value
 from testbed.twin import freeze, parts, snapshot
-from testbed.twin.attribution import LINK_DOWN, LinkFall
+from testbed.twin.attribution import LINK_DOWN, LinkFall, Size
 from testbed.twin.baselines import ConstantBaseline
 from testbed.twin.belief import Belief, Estimate
 from testbed.twin.channels import Channels
@@ -361,8 +361,8 @@ class Twin:
             if channel.windows:
                 state(place, f"snr_bias_{direction}_db", channel.bias.mean, channel.bias.variance)
                 faded = channel.phase is Phase.FADED
-                attenuation, sd = channel.attenuation() if faded else (0.0, 0.0)
-                state(place, f"attenuation_{direction}_db", attenuation, sd**2)
+                attenuation = channel.attenuation() if faded else Size(0.0, 0.0, 0.0, 0.0)
+                state(place, f"attenuation_{direction}_db", attenuation.mean, attenuation.sd**2)
         for name in sorted(self._present):
             belief = self.links[name]
             if belief.windows:
@@ -383,7 +383,7 @@ class Twin:
             key = f"{place}/{direction}"
             belief.snr_bias_db[key] = Estimate(channel.bias.mean, channel.bias.sd)
             if channel.phase is Phase.FADED:
-                belief.attenuation_db[key] = Estimate(*channel.attenuation())
+                belief.attenuation_db[key] = Estimate(*channel.attenuation()[:2])
         for name in sorted(self._present):
             one = self.links[name]
             belief.delay_ms[name] = Estimate(one.bias.mean, one.bias.sd)

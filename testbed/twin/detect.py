@@ -41,6 +41,15 @@ class Whitener:
         self._xx = prior_weight * prior_sd**2
         self._xy = prior_phi * self._xx
 
+    @property
+    def memory_phi(self) -> float:
+        """The autocorrelation, freed of most of what a short history makes it look smaller by.
+
+        Bias of the estimate: -(1 + 3 phi) / n (Marriott and Pope 1954, Kendall 1954); near zero, where a
+        learned value is held back at zero, nothing is added.
+        """
+        return min(self.phi + (1.0 + 3.0 * self.phi) / self._weight * min(self.phi / 0.3, 1.0), 0.95)
+
     def forecast(self) -> float:
         """Expected next residual, from the last one."""
         return 0.0 if self.previous is None else self.phi * self.previous

@@ -17,8 +17,8 @@ from testbed.twin.attribution import (
     Event,
     LinkFall,
     common_place,
-    gaussian_size,
     link_down_event,
+    pooled_size,
     server_event,
 )
 from testbed.twin.detect import Alarm
@@ -74,10 +74,14 @@ class Events:
         """How large the active deviations are by now, each about once a second."""
         records = []
         for event in self.active:
-            if now_s >= event.told_s + _TELL_S - 0.5 * self._window_s and event.kind != LINK_DOWN:
+            if self._due(event, now_s) and event.kind != LINK_DOWN:
                 event.told_s = now_s
                 records.append(event.estimate(now_ns, now_s))
         return records
+
+    def _due(self, event: Event, now_s: float) -> bool:
+        """Whether its size is to be told in this window, and so to be worked out."""
+        return now_s >= event.told_s + _TELL_S - 0.5 * self._window_s
 
     def explains(self, place: str, channels: dict[Channel, RadioChannel], now_s: float) -> bool:
         """Whether a fade at `place`, suspected, known or just over, may explain a link's behaviour."""
@@ -148,19 +152,18 @@ class Events:
             del taken[key]
         if not taken:
             return []
-        sizes = [channels[key].attenuation() for key in taken]
         strongest = max((a for k, a in alarms.items() if k in taken), key=lambda a: a.statistic, default=None)
         strongest = strongest or next(iter(alarms.values()))
         places = {place for place, _ in taken}
         where, links = common_place(places, falls)
-        size = sum(s for s, _ in sizes) / len(sizes)
-        sd = sum(s * s for _, s in sizes) ** 0.5 / len(sizes)
-        event = Event(
-            ATTENUATION, where, where, median(a.onset_s for a in taken.values()), now_s, size, sd, "dB",
-            strongest.statistic, strongest.threshold, links, places,
-        )  # fmt: skip
         for key in taken:
             channels[key].adopt()
+        size = pooled_size([channels[key].attenuation() for key in taken])
+        event = Event(
+            ATTENUATION, where, where, median(a.onset_s for a in taken.values()), now_s, size.mean, size.sd,
+            "dB", strongest.statistic, strongest.threshold, links, places,
+        )  # fmt: skip
+        event.resize(size)
         self.active.append(event)
         return [event.record("detection", now_ns)]
 
@@ -176,15 +179,9 @@ class Events:
             }
             for key in members:
                 self._unseen[key] = 0 if key in seen else self._unseen.get(key, 0) + 1
-            sizes = [c.attenuation() for key, c in members.items() if key in seen]
-            if sizes:
-                event.sizes.append(sum(s for s, _ in sizes) / len(sizes))
-                event.resize(
-                    gaussian_size(
-                        sum(s for s, _ in sizes) / len(sizes),
-                        sum(sd * sd for _, sd in sizes) ** 0.5 / len(sizes),
-                    )
-                )
+            heard = [c for key, c in members.items() if key in seen and not c.over]
+            if heard and self._due(event, now_s):
+                event.resize(pooled_size([channel.attenuation() for channel in heard]))
             if not all(c.over or self._unseen[key] > _FORGOTTEN_WINDOWS for key, c in members.items()):
                 continue
             ended_s = max((c.ended_s for c in members.values() if c.over), default=now_s)
@@ -194,8 +191,7 @@ class Events:
             for place in event.places:
                 self._faded_until[place] = now_s + _AFTERMATH_S
             self.active.remove(event)
-            if event.sizes:
-                event.size = sorted(event.sizes)[int(0.75 * (len(event.sizes) - 1))]
+            event.settle()
             records.append(event.record("recovery", now_ns, ended_s=ended_s, recovered_s=now_s))
         return records
 
@@ -205,24 +201,29 @@ class Events:
         self, name: str, place: str, belief: ServerBelief, alarm: Alarm | None, now_ns: int, now_s: float
     ) -> list[Record]:
         """A server's alarm, or its return to the old speed."""
+        event = self._of_server(name)
         if alarm is not None:
-            factor, sd = belief.size(alarm.onset_s)
+            factor, sd = belief.likely_size(alarm.onset_s)
             if abs(factor - 1.0) < SMALLEST_CHANGE:
                 belief.factor_log.variance += 0.05**2
                 belief.cusum.reset()
                 return []
             event = server_event(name, place, alarm, factor, sd, now_s)
-            belief.adopt(factor, sd)
+            belief.adopt(alarm.onset_s)
+            event.resize(belief.size())
             self.active.append(event)
             return [event.record("detection", now_ns)]
-        if not belief.over:
+        if event is not None and not belief.over:
+            event.resize(belief.size())
+        if event is None or not belief.over:
             return []
         belief.clear()
-        ended = [e for e in self.active if e.target == name]
-        self.active = [e for e in self.active if e.target != name]
-        return [
-            e.record("recovery", now_ns, ended_s=belief.ended_s, recovered_s=now_s) for e in ended
-        ]  # fmt: skip
+        self.active.remove(event)
+        event.settle()
+        return [event.record("recovery", now_ns, ended_s=belief.ended_s, recovered_s=now_s)]
+
+    def _of_server(self, name: str) -> Event | None:
+        return next((event for event in self.active if event.target == name and event.unit == "factor"), None)
 
     # --- silent links -------------------------------------------------------------------------
 

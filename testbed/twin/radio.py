@@ -9,21 +9,30 @@ error rates are not here: the nominal network derives them from this belief.
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable
 from enum import Enum
 
+from testbed.twin.attribution import Z95, Size
+from testbed.twin.changepoint import Level
 from testbed.twin.detect import Alarm, Cusum, Whitener
 from testbed.twin.filters import ScalarKalman
 
 #: a fade below this is not worth a name, dB
-SMALLEST_FADE_DB = 0.75
-#: a fade counts as over below this, dB, for `QUIET_WINDOWS` in a row
+SMALLEST_FADE_DB = 0.4
+#: a fade counts as over below this, dB, or below half of what it was, for `QUIET_WINDOWS` in a row
 OVER_DB = 0.6
 QUIET_WINDOWS = 3
 #: of a modem nobody has heard yet, dB
 _UNKNOWN_BIAS_DB = 1.0
+#: drift of a modem's bias over one second, dB: 0.06 in an hour
+_BIAS_DRIFT_DB = 0.001
+#: how deep weather may be after it has changed, dB
+_FADE_SPREAD_DB = 6.0
 _START_WINDOWS = 4
 _HOLD_WINDOWS = 4
+#: windows kept to tell how a fade began
+_RECENT = 16
 
 
 class Phase(Enum):
@@ -40,15 +49,17 @@ class RadioChannel:
         self, threshold: float, attenuation_of_fall: Callable[[float], float] = lambda fall_db: fall_db
     ) -> None:
         self._attenuation_of = attenuation_of_fall
-        self.bias = ScalarKalman(0.0, sd=_UNKNOWN_BIAS_DB, process_sd=0.01)
+        self.bias = ScalarKalman(0.0, sd=_UNKNOWN_BIAS_DB, process_sd=_BIAS_DRIFT_DB)
         self.fade = ScalarKalman(0.0, sd=0.0, process_sd=0.0)
         # Until it is known whether reports are correlated, they are taken to be: the careful side.
-        self.noise = Whitener(prior_sd=0.4, floor_sd=0.1, prior_phi=0.5)
+        self.noise = Whitener(prior_sd=0.4, floor_sd=0.1, prior_weight=10, prior_phi=0.5)
         self.cusum = Cusum(threshold)
         self.phase = Phase.WATCHING
         self.windows = 0
-        #: residual of the last window, mean over the links, and their number
-        self.last: tuple[float, int] = (0.0, 0)
+        self._level = Level(0.0, _FADE_SPREAD_DB)
+        self._most = 0.0
+        #: (begin, SNR above the unfaded prediction without bias in dB, links) of the last windows
+        self._recent: deque[tuple[float, float, int]] = deque(maxlen=_RECENT)
         self._hold = _START_WINDOWS
         self._quiet = 0
         self._ended_s = 0.0
@@ -61,68 +72,98 @@ class RadioChannel:
 
     def observe(self, residuals: list[float], begins_s: float, window_s: float) -> Alarm | None:
         """The residuals of one window's reports; an alarm when they no longer fit."""
-        residual = sum(residuals) / len(residuals)
-        self.last = (residual, len(residuals))
+        count = len(residuals)
+        residual = sum(residuals) / count
         self.windows += 1
-        noise_sd = self.noise.sd / math.sqrt(len(residuals))
         self.bias.advance(window_s)
+        self._recent.append((begins_s, residual + self.bias.mean - self.fade.mean, count))
         if self.phase is Phase.FADED:
-            self.fade.advance(window_s)
-            self.fade.update(self.fade.mean - residual, noise_sd, clip_sds=6.0)
-            self.noise.skip()
-            self._count_quiet(noise_sd, begins_s + window_s)
+            self._follow(begins_s, window_s)
             return None
-        scaled = residual * math.sqrt(len(residuals))
+        scaled = residual * math.sqrt(count)
         if self._hold > 0:
             # The first reports teach the bias; they cannot be a change of anything.
             self._hold -= 1
-            self.bias.update(self.bias.mean + residual, noise_sd)
+            self._learn_bias(residual, count)
             self.noise.skip(scaled if self._hold == 0 else None)
             return None
         alarm = self.cusum.add(self.noise.innovation(scaled), begins_s)
         if self.cusum.level() < 0.3:
+            self._learn_bias(residual, count)
             self.noise.learn(scaled)
-            self.bias.update(self.bias.mean + residual, noise_sd)
         else:
             self.noise.skip(scaled)
         return alarm
 
-    def attenuation(self) -> tuple[float, float]:
-        """The attenuation behind the present fade in dB, and its standard deviation."""
-        fall, sd = self.size()
-        slope = (self._attenuation_of(fall + 0.1) - self._attenuation_of(fall - 0.1)) / 0.2
-        return self._attenuation_of(fall), slope * sd
+    def _learn_bias(self, residual: float, count: int) -> None:
+        """Correlated reports say less than independent ones: only what is new in them counts."""
+        phi, sd = self.noise.memory_phi, self.noise.sd / math.sqrt(count)
+        if phi == 0.0 or self.noise.previous is None:
+            self.bias.update(self.bias.mean + residual, sd / math.sqrt(1.0 - phi * phi))
+            return
+        fresh = (residual - phi * self.noise.previous / math.sqrt(count)) / (1.0 - phi)
+        self.bias.update(self.bias.mean + fresh, sd / (1.0 - phi))
+
+    def _follow(self, begins_s: float, window_s: float) -> None:
+        """The fade's level after the last report; whether it is still there."""
+        _, offset, count = self._recent[-1]
+        self._level.add(self.bias.mean - offset, self.noise.sd / math.sqrt(count), self.noise.memory_phi)
+        self.fade.mean, self.fade.variance = self._level.mean, self._level.variance
+        self._most = max(self._most, self._level.mean)
+        present_db, _, windows = self._level.likeliest()
+        if abs(present_db) > min(OVER_DB, 0.5 * self._most):
+            self._quiet = 0
+            return
+        if self._quiet == 0:
+            self._ended_s = begins_s - (windows - 2) * window_s
+        self._quiet += 1
+
+    def attenuation(self) -> Size:
+        """The attenuation behind the present fade, dB."""
+        if self.phase is Phase.FADED:
+            doubt = self.bias.sd
+            low, high = (self._level.quantile(p, doubt) for p in (0.025, 0.975))
+            fall, sd = self._level.mean, math.sqrt(self._level.variance + self.bias.variance)
+        else:
+            fall, sd = self.size()
+            low, high = fall - Z95 * sd, fall + Z95 * sd
+        at_low, at_high = self._attenuation_of(low), self._attenuation_of(high)
+        slope = (at_high - at_low) / (high - low)
+        return Size(self._attenuation_of(fall), slope * sd, at_low, at_high)
 
     def size(self) -> tuple[float, float]:
         """Present fade in dB, positive when the SNR fell, and its standard deviation.
 
-        While watching it is the last residual: a fade that still grows has no better estimate.
+        While watching it is the median of the last reports: a fade that still grows has no better estimate.
         """
         if self.phase is Phase.FADED:
             return self.fade.mean, self.fade.sd
-        return -self.last[0], self.noise.sd / math.sqrt(max(self.last[1], 1))
+        last = sorted(self.bias.mean - offset for _, offset, _ in list(self._recent)[-3:])
+        count = sum(links for _, _, links in list(self._recent)[-3:])
+        return (last[len(last) // 2] if last else 0.0), 1.25 * self.noise.sd / math.sqrt(max(count, 1))
 
     def adopt(self) -> None:
         """The change is taken into the belief: the fade follows the reports from now on."""
-        size, sd = self.size()
+        onset_s = self.cusum.onset_s(-1)
+        size, _ = self.size()
         self.phase = Phase.FADED
         self._quiet = 0
-        self.fade = ScalarKalman(size, sd=max(sd, 0.5), process_sd=1.5)
+        self._level = Level(0.0, _FADE_SPREAD_DB)
+        for begins_s, offset, count in self._recent:
+            if begins_s >= onset_s:
+                self._level.add(
+                    self.bias.mean - offset, self.noise.sd / math.sqrt(count), self.noise.memory_phi
+                )
+        self._most = size
+        self.fade = ScalarKalman(self._level.mean, sd=math.sqrt(self._level.variance), process_sd=0.0)
+        self.noise.skip()
         self.cusum.reset()
 
     def dismiss(self) -> None:
         """The change is taken as a new normal: into the bias."""
-        self.bias = ScalarKalman(self.bias.mean + self.last[0], sd=0.5, process_sd=self.bias.process_sd)
+        size, _ = self.size()
+        self.bias = ScalarKalman(self.bias.mean - size, sd=0.5, process_sd=self.bias.process_sd)
         self._start_over()
-
-    def _count_quiet(self, noise_sd: float, ends_s: float) -> None:
-        limit = max(OVER_DB, 3.0 * noise_sd)
-        if abs(self.fade.mean) > limit:
-            self._quiet = 0
-            return
-        if self._quiet == 0:
-            self._ended_s = ends_s
-        self._quiet += 1
 
     @property
     def over(self) -> bool:

@@ -74,10 +74,12 @@ def test_where_sight_comes_and_goes_no_fall_is_a_change(channels: Channels) -> N
 
 def test_the_attenuation_behind_a_fade_is_that_of_the_published_radio(channels: Channels) -> None:
     ship = channels.of(link("sat-1", "ship", "ship"))
-    ship.last = (-4.0, 1)
-    attenuation_db, sd_db = ship.attenuation()
-    assert attenuation_db == pytest.approx(2.0)
-    assert math.isclose(sd_db, 0.5 * ship.size()[1])
+    ship.observe([-4.0], 0.0, 0.5)
+    ship.bias.mean = 0.0  # the first report is taken for the modem's own
+    ship._recent[-1] = (0.0, -4.0, 1)
+    size = ship.attenuation()
+    assert size.mean == pytest.approx(2.0)
+    assert math.isclose(size.sd, 0.5 * ship.size()[1])
 
 
 def test_a_world_without_surroundings_has_none() -> None:

@@ -62,3 +62,27 @@ def test_a_fade_is_followed_once_adopted_and_seen_to_end() -> None:
     channel.clear()
     assert channel.phase is Phase.WATCHING
     assert channel.fade.mean == 0.0
+
+
+@pytest.mark.parametrize("phi", [0.0, 0.5])
+def test_the_interval_of_a_fade_holds_its_size_as_often_as_it_says(phi: float) -> None:
+    """200 fades of 2 to 10 dB, each reached in two seconds, of a modem of unknown bias."""
+    held, errors, fresh_sd = 0, [], 0.3 * np.sqrt(1.0 - phi**2)
+    for seed in range(200):
+        rng, channel, noise = np.random.default_rng(seed), RadioChannel(THRESHOLD), 0.0
+        bias, size = float(rng.normal(0.0, 0.4)), float(rng.uniform(2.0, 10.0))
+        begin, count = int(rng.integers(120, 200)), int(rng.integers(60, 120))
+        for number in range(begin + count):
+            noise = phi * noise + float(rng.normal(0.0, fresh_sd))
+            fall = size * min(max((number - begin + 0.5) / 4, 0.0), 1.0)
+            predicted = channel.bias.mean - channel.fade.mean
+            if channel.observe([bias - fall + noise - predicted], number * 0.5, 0.5) is not None:
+                assert number >= begin
+                channel.adopt()
+            assert not channel.over
+        assert channel.phase is Phase.FADED
+        found = channel.attenuation()
+        held += found.low95 <= size <= found.high95
+        errors.append(abs(found.mean - size))
+    assert 0.91 <= held / 200 <= 0.99
+    assert np.median(errors) < 0.1
