@@ -30,6 +30,8 @@ class RunFolder:
         self.database_path = path / "telemetry.sqlite"
         self.packets_path = path / "packets.pcap"
         self.link_table_path = path / "link_table.bin"
+        #: the newest snapshot of the twin's belief
+        self.belief_path = path / "belief.bin"
         self.logs_path = path / "logs"
         self.report_json_path = path / "report.json"
         self.report_html_path = path / "report.html"

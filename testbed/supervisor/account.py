@@ -39,6 +39,7 @@ def write_run(stage: Stage) -> None:
         "nodes": stage.nodes,
         "twin_enabled": stage.scenario.twin.enabled,
         "twin_status": _fate_of(stage, TWIN),
+        "twin_restarts": stage.twin_restarts,
         "channel_status": _fate_of(stage, CHANNEL),
         "control": {"malformed": stage.control.malformed, "undelivered": stage.control.undelivered},
         "telemetry": stage.telemetry,

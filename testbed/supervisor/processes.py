@@ -46,12 +46,12 @@ class Child:
 def spawn(
     name: str, module: str, arguments: Sequence[str], logs: Path, directory: Path | None = None
 ) -> Child:
-    """Start `python -m module arguments`; output goes to a log of its name.
+    """Start `python -m module arguments`; output goes to a log of its name, behind what is there.
 
     A session of its own keeps Ctrl-C in the terminal from reaching it: the supervisor ends it in order.
     """
     log = logs / f"{name.replace('/', '-')}.log"
-    with log.open("wb") as output:
+    with log.open("ab") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", module, *arguments],
             stdin=subprocess.DEVNULL,

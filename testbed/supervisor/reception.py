@@ -6,6 +6,7 @@ is let in before there is a channel to join.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from nodes import wire
@@ -17,10 +18,14 @@ _MOST_WAITING: Final = 10_000
 
 
 class Reception:
-    """Answers Register, and knows what joining still waits for."""
+    """Answers Register, and knows what joining still waits for.
 
-    def __init__(self, stage: Stage) -> None:
+    `on_admitted` hears of the channel and the twin when they were let in.
+    """
+
+    def __init__(self, stage: Stage, on_admitted: Callable[[Member], None] = lambda member: None) -> None:
         self._stage = stage
+        self._on_admitted = on_admitted
         self._data_endpoint = ""
         self._waiting: list[tuple[bytes, wire.Register]] = []
         self._guest_ports = list(range(stage.ports.first_guest, stage.ports.ip_from))
@@ -40,8 +45,9 @@ class Reception:
             self._stage.control.send(identity, wire.Refused(refusal))
             return
         if message.id in (CHANNEL, TWIN):
-            self._stage.control.admit(identity, message)
+            member = self._stage.control.admit(identity, message)
             self._stage.control.send(identity, registered(0, "", {}, {}))
+            self._on_admitted(member)
         elif not self._data_endpoint:
             # Nobody joins before there is a channel to join; repeats of a request replace it.
             self._waiting = [(i, m) for i, m in self._waiting if m.id != message.id][:_MOST_WAITING]

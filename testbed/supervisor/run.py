@@ -12,27 +12,30 @@ import shutil
 import signal
 import time
 from collections.abc import Callable
-from typing import Any, Final
+from pathlib import Path
+from typing import Final
 
 import msgspec
 
 from emulator.dataplane.realtime import cores, leave_a_core, priority_permitted, use_cores
 from nodes import wire
 from testbed.errors import BadInput, EnvironmentProblem
-from testbed.plant.deviations import event as plant_event
-from testbed.plant.deviations import moments, slow_servers
+from testbed.plant.deviations import moments
 from testbed.plant.sky import Shower, showers
 from testbed.scenario import Scenario
-from testbed.scenario.node_tables import MicrocontrollerNode, SlowServer
+from testbed.scenario.node_tables import MicrocontrollerNode
 from testbed.store.runfile import RunFolder
 from testbed.supervisor.account import write_run
+from testbed.supervisor.conduct import Conduct
 from testbed.supervisor.control import Member
 from testbed.supervisor.monitor import Monitor
 from testbed.supervisor.permitted import permitted
 from testbed.supervisor.processes import end
 from testbed.supervisor.reception import Reception
+from testbed.supervisor.requests import Requests
 from testbed.supervisor.sinks import Sinks
 from testbed.supervisor.stage import CHANNEL, TWIN, Stage
+from testbed.supervisor.successor import Successor
 from testbed.supervisor.watch import watch
 from testbed.twin.matching import SHOWER
 
@@ -49,7 +52,10 @@ class Run:
 
     def __init__(self, scenario: Scenario, folder: RunFolder, monitor: Monitor) -> None:
         self._stage = Stage(scenario, folder, monitor)
-        self._reception = Reception(self._stage)
+        self._successor = Successor(self._stage, self._launch_twin)
+        self._reception = Reception(self._stage, self._successor.admitted)
+        self._requests = Requests(self._stage)
+        self._conduct = Conduct(self._stage)
         self._actions: list[tuple[float, int, Callable[[], None]]] = []
         self._interrupts = 0
         self._cores = cores()
@@ -97,10 +103,9 @@ class Run:
         self._stage.folder.write_public(public)
         if self._stage.scenario.twin.enabled:
             # The twin works in a folder of its own that holds nothing but what it may know.
-            room = self._stage.scratch / "twin"
-            room.mkdir()
-            (room / "public.json").write_bytes(public)
-            self._stage.launch(TWIN, "testbed.twin", ["--connect", connect, "--public", "public.json"], room)
+            self._room.mkdir()
+            (self._room / "public.json").write_bytes(public)
+            self._launch_twin()
         for node, table in self._stage.scenario.nodes.items():
             if table.external or table.role == "guest":
                 self._stage.nodes[node]["status"] = "expected from outside"
@@ -109,6 +114,14 @@ class Run:
             else:
                 arguments = ["--id", node, "--role", table.role, "--connect", connect]
                 self._stage.launch(node, "nodes", [*arguments, *_PATIENT])
+
+    @property
+    def _room(self) -> Path:
+        return self._stage.scratch / "twin"
+
+    def _launch_twin(self) -> None:
+        arguments = ["--connect", self._stage.control.endpoint, "--public", "public.json"]
+        self._stage.launch(TWIN, "testbed.twin", arguments, self._room)
 
     def _launch_device(self, node: str, table: MicrocontrollerNode, connect: str) -> None:
         port = table.device
@@ -160,7 +173,7 @@ class Run:
         for moment in moments(self._stage.scenario):
             for t_s, what in ((moment.start_s, "start"), (moment.end_s, "end")):
                 if t_s < run.duration_s or what == "start":
-                    self._at(t_s, lambda m=moment, w=what: self._deviate(m, w))  # type: ignore[misc]
+                    self._at(t_s, lambda m=moment, w=what: self._conduct.deviate(m, w))  # type: ignore[misc]
         for shower in self._showers:
             for t_s, what in ((shower.start_s, "start"), (shower.end_s, "end")):
                 if t_s < run.duration_s or what == "start":
@@ -174,6 +187,8 @@ class Run:
             while self._actions and self._actions[0][0] <= self._stage.run_s:
                 heapq.heappop(self._actions)[2]()
             watch(self._stage)
+            self._requests.sweep()
+            self._successor.tick()
             self._stage.monitor.advance(self._stage.run_s, duration_s)
         if not self._stage.problem:
             self._stage.status = "completed"
@@ -183,15 +198,6 @@ class Run:
         tags = {"deviation": SHOWER, "target": shower.place}
         fields: dict[str, wire.Value] = {"what": what, "attenuation_db": shower.peak_db}
         self._stage.record([wire.Record(time.monotonic_ns(), "plant_event", tags, fields)])
-
-    def _deviate(self, moment: Any, what: str) -> None:
-        deviation = moment.deviation
-        self._stage.record([plant_event(moment, time.monotonic_ns(), what)])
-        if isinstance(deviation, SlowServer):
-            factor = deviation.factor if what == "start" else 1.0
-            member = self._stage.control.members.get(deviation.target)
-            if member is not None:
-                self._stage.command(member, "set_speed", {"factor": factor}, "plant")
 
     def _wind_down(self) -> None:
         """No new traffic, time for what is under way, then last words, the channel's after the nodes'."""
@@ -240,7 +246,12 @@ class Run:
         elif isinstance(message, wire.Ready):
             self._ready(member, message)
         elif isinstance(message, wire.CommandResult):
-            self._reception.command_done(member, message)
+            if not self._requests.answered(message):
+                self._reception.command_done(member, message)
+        elif isinstance(message, wire.Request):
+            self._requests.take(member, message)
+        elif isinstance(message, wire.Snapshot):
+            self._successor.keep(member, message)
         elif isinstance(message, wire.Bye):
             member.state = "bye"
             member.counters = message.counters
@@ -267,10 +278,7 @@ class Run:
             self._stage.nodes[member.id]["status"] = "running"
         if self._stage.start is not None and not self._stage.quiescing:
             self._stage.control.send(member, self._stage.start)
-            for moment, slow in slow_servers(self._stage.scenario):
-                # One that was restarted in the middle of it is as slow as it was.
-                if slow.target == member.id and moment.active(self._stage.run_s):
-                    self._stage.command(member, "set_speed", {"factor": slow.factor}, "plant")
+            self._conduct.again(member)
 
     def _at(self, t_s: float, action: Callable[[], None]) -> None:
         heapq.heappush(self._actions, (t_s, len(self._actions), action))

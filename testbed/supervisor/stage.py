@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from nodes import wire
+from testbed.plant.deviations import Withheld
 from testbed.ports import Ports
 from testbed.scenario import Scenario
 from testbed.store.runfile import RunFolder
@@ -50,6 +51,9 @@ class Stage:
         self.scratch = Path(tempfile.mkdtemp(prefix="testbed-"))
         self._commands = 0
         self.sinks: Sinks | None = None
+        #: how often a twin that ended was started again
+        self.twin_restarts = 0
+        self._withheld = Withheld(scenario)
 
     # --- processes --------------------------------------------------------------------------------
 
@@ -89,7 +93,9 @@ class Stage:
         visible = []
         for record in records:
             self.monitor.see(record, (record.t_ns - self.t0_ns) / 1e9)
-            if twin is not None and (kept := filter_record(record)) is not None:
+            if twin is None or (kept := filter_record(record)) is None:
+                continue
+            if not (self._withheld and self._withheld.takes(record, self.t0_ns)):
                 visible.append(kept)
         if visible and twin is not None and twin.state == "ready":
             self.control.send(twin, wire.Telemetry(visible))
@@ -99,11 +105,14 @@ class Stage:
         tags = {"what": what, "node": node, "level": "warning"}
         self.record([wire.Record(time.monotonic_ns(), "event", tags, {"text": text})])
 
+    def note(self, what: str, node: str, text: str) -> None:
+        """Something has happened that is as it should be."""
+        tags = {"what": what, "node": node}
+        self.record([wire.Record(time.monotonic_ns(), "event", tags, {"text": text})])
+
     def command(self, member: Member, name: str, arguments: dict[str, object], by: str) -> int:
         """Give an order and write down who asked for it; the order's number."""
         self._commands += 1
         self.control.send(member, wire.Command(self._commands, name, arguments, by))
-        text = f"{by} orders {member.id}: {name} {arguments}"
-        tags = {"what": "command", "node": member.id}
-        self.record([wire.Record(time.monotonic_ns(), "event", tags, {"text": text})])
+        self.note("command", member.id, f"{by} orders {member.id}: {name} {arguments}")
         return self._commands
