@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from emulator.layout import network_of
     from emulator.links.model import LinkModel
     from emulator.observer import Site
+    from emulator.orders import Orders
     from emulator.radio.budget import LinkBudget, link_budget
     from emulator.radio.presets import radio_preset
     from emulator.radio.slant_path import Attenuation, attenuation
@@ -52,6 +53,7 @@ __all__ = [
     "LinkBudget",
     "LinkModel",
     "LinkTable",
+    "Orders",
     "OverRegion",
     "ParetoOnOff",
     "Periodic",
@@ -89,6 +91,7 @@ _HOMES = {
     "LinkBudget": "emulator.radio.budget",
     "LinkModel": "emulator.links.model",
     "LinkTable": "emulator.table",
+    "Orders": "emulator.orders",
     "OverRegion": "emulator.spec",
     "ParetoOnOff": "emulator.traffic.arrivals",
     "Periodic": "emulator.traffic.arrivals",

@@ -6,10 +6,12 @@ function raises `WorldError` with one sentence that says what is allowed.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 
 from emulator.errors import WorldError
+from emulator.orders import Orders
 from emulator.spec import FixedLink, Place, WorldSpec
 from emulator.table import Adjustments
 
@@ -109,6 +111,26 @@ def adjustments(given: Adjustments, place_index: Mapping[str, int], satellites: 
     for name in given.along_track_km:
         if name not in known:
             raise WorldError(f"adjustments: no satellite {name!r}{hint(satellites)}")
+
+
+def orders(given: Orders, spec: WorldSpec, place_index: Mapping[str, int]) -> None:
+    """Orders against the places there are. Names added later and unknown are passed over."""
+    for link, penalty_ms in given.route_penalty_ms.items():
+        what = f"orders: route_penalty_ms of {link[0]} > {link[1]}"
+        for end in link:
+            if end not in place_index:
+                raise WorldError(f"{what}: no place {end!r}{hint(place_index)}")
+        if not 0.0 <= penalty_ms < math.inf:
+            raise WorldError(f"{what} is {penalty_ms!r}, it must not be below 0, and finite")
+    terminals = {place.id for place in spec.places if place.access == "terminal"}
+    others = {place.id for place in spec.places if place.access not in ("station", "none")}
+    for terminal, provider in given.barred:
+        what = f"orders: {provider!r} barred for {terminal!r}"
+        if terminal not in terminals:
+            raise WorldError(f"{what}: no terminal {terminal!r}{hint(terminals)}")
+        if provider not in place_index or provider in others:
+            providers = place_index.keys() - others
+            raise WorldError(f"{what}: no satellite or station {provider!r}{hint(providers)}")
 
 
 def hint(names: Iterable[str]) -> str:

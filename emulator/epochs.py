@@ -157,9 +157,23 @@ class LinkUpdates:
 
         EpochError when there are more links than rows. Call `room()` first.
         """
+        update, changed = self._write(time_ns, table)
+        sparse = None
+        if changed:
+            assert self._last_routes is not None
+            place, host = np.nonzero(self._last_routes >= 0)
+            sparse = np.stack((place, host, self._last_routes[place, host]), axis=1).astype(np.int32)
+        return RecordedTable(time_ns, update, sparse)
+
+    def put(self, time_ns: int, table: Any) -> None:
+        """Post a world's LinkTable like `post`, where nobody keeps a record."""
+        self._write(time_ns, table)
+
+    def _write(self, time_ns: int, table: Any) -> tuple[np.ndarray[Any, Any], bool]:
+        """Post a table; its rows, and whether its routes are other ones than before."""
         last = self._last_table
         if last is not None and table.src is last.src and table.dst is last.dst:
-            return self._post_again(time_ns, table, last)
+            return self._write_again(time_ns, table, last)
         ends = np.stack((table.src, table.dst), axis=1)
         resets = np.zeros(len(ends), np.uint8)
         if self._last_ends is not None and np.array_equal(ends, self._last_ends):
@@ -199,9 +213,9 @@ class LinkUpdates:
                 lost[name] = self._stated[row][name]
             lost["row"] = row
             lost["gone"] = 1
-        return self._post_routes(time_ns, table, update, rows)
+        return update, self._write_routes(time_ns, table, update, rows)
 
-    def _post_again(self, time_ns: int, table: Any, last: Any) -> RecordedTable:
+    def _write_again(self, time_ns: int, table: Any, last: Any) -> tuple[np.ndarray[Any, Any], bool]:
         """Post a table of the same set of links as the last one: only what is another array is written."""
         update = _bytes(self._last_live).copy().view(LINK_UPDATE)
         update["reset"] = 0
@@ -212,17 +226,20 @@ class LinkUpdates:
         if table.model is not last.model:
             update["medium"] = self._media(update)
         self._last_live = update
-        return self._post_routes(time_ns, table, update, self._last_rows, last)
+        return update, self._write_routes(time_ns, table, update, self._last_rows, last)
 
-    def _post_routes(
+    def _write_routes(
         self,
         time_ns: int,
         table: Any,
         update: np.ndarray[Any, Any],
         rows: np.ndarray[Any, Any],
         last: Any = None,
-    ) -> RecordedTable:
-        """Post rows with the table's routes; `last`: the table before, when it had the same rows."""
+    ) -> bool:
+        """Post rows with the table's routes; `last`: the table before, when it had the same rows.
+
+        Whether the routes are other ones than before.
+        """
         hops, changed = table.next_hop, False
         if last is None or self._last_routes is None or not np.array_equal(hops, last.next_hop):
             routes = np.where(hops >= 0, rows[hops] if len(rows) else -1, -1).astype(np.int32)
@@ -230,11 +247,7 @@ class LinkUpdates:
             self._last_routes = routes
         self._last_table = table
         self._put(time_ns, update, self._last_routes)
-        sparse = None
-        if changed:
-            place, host = np.nonzero(self._last_routes >= 0)
-            sparse = np.stack((place, host, self._last_routes[place, host]), axis=1).astype(np.int32)
-        return RecordedTable(time_ns, update, sparse)
+        return changed
 
     def post_recorded(self, table: RecordedTable) -> None:
         """Post a table exactly as it was recorded."""

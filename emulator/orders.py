@@ -17,6 +17,7 @@ class Orders:
 
     #: (from, to) -> ms that are added to a link's delay when routes are chosen, and to nothing else
     route_penalty_ms: dict[Link, float] = field(default_factory=dict)
-    #: (terminal, satellite or station) that the terminal is not to choose at its next decisions, unless
-    #: nothing else is in sight
+    #: (terminal, satellite or station) that the terminal is not to choose at its next decisions, and leaves
+    #: then if it is on it, unless that would cost it its connection: nothing else is in sight, has room, and
+    #: leads anywhere
     barred: set[tuple[str, str]] = field(default_factory=set)

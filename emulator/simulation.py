@@ -210,7 +210,7 @@ class Simulation:
                 if tables.before_epoch is not None:
                     tables.before_epoch(t_s)
                 self.table = tables.world.epoch(t_s)
-                self.updates.post(time_ns, self.table)
+                self.updates.put(time_ns, self.table)
 
             yield round(t_s * 1e9), post
 

@@ -2,7 +2,7 @@
 
 `World` is built once from a `WorldSpec` and asked for epochs in rising order of time. The same spec
 and the same times give the same tables. Which satellite serves whom follows from published elements
-alone; `Adjustments` change what links do, never which links are planned. No packet is seen here.
+and `Orders` alone; `Adjustments` change what links do, never which links are planned. No packet is seen here.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from emulator.nominal import nominal_of
 from emulator.orbits.ephemeris import Ephemeris
 from emulator.orbits.frames import RunClock
 from emulator.orbits.motion import Motion
+from emulator.orders import Orders
 from emulator.plan import Plan
 from emulator.profiles import Profiles
 from emulator.rows import Pairs, Rows
@@ -35,14 +36,15 @@ from emulator.topology.isl import Isl
 from emulator.topology.routes import check_size
 from emulator.weather import Weather
 
-__all__ = ["ACCESS", "FEEDER", "FIXED", "ISL", "Adjustments", "LinkTable", "World", "WorldError"]
+__all__ = ["ACCESS", "FEEDER", "FIXED", "ISL", "Adjustments", "LinkTable", "Orders", "World", "WorldError"]
 
 
 class World:
     """Link tables of a run.
 
-    `spec`: what is true and published; `adjustments`: hidden truth, or None; `on_progress` gets a sentence
-    before something takes seconds. Raises `WorldError` with one sentence when they do not fit together.
+    `spec`: what is true and published; `adjustments`: hidden truth, or None; `orders`: what a network
+    controller has told the network, or None; both may be changed between epochs. `on_progress` gets a
+    sentence before something takes seconds. Raises `WorldError` with one sentence when they do not fit.
     """
 
     def __init__(
@@ -50,9 +52,11 @@ class World:
         spec: WorldSpec,
         adjustments: Adjustments | None = None,
         on_progress: Callable[[str], None] | None = None,
+        orders: Orders | None = None,
     ) -> None:
         self.spec = spec
         self.adjustments = adjustments if adjustments is not None else Adjustments()
+        self.orders = orders if orders is not None else Orders()
         self.clock = RunClock(spec.start_utc)
         found = usable_satellites(spec, self.clock)
         #: satellites that were left out because SGP4 cannot propagate them through this run: name -> reason
@@ -72,6 +76,7 @@ class World:
                 self.place_index[place.id] = self.place_index[place.satellite]
         checks.links(spec, self.place_index)
         checks.adjustments(self.adjustments, self.place_index, self.satellites)
+        self.check_orders(self.orders)
         self.hosts = np.array([self.place_index[place.id] for place in spec.places], dtype=np.int32)
         check_size(len(self.places), len(self.hosts))
         self._aliases = np.flatnonzero(self.hosts != np.arange(len(self.hosts)))
@@ -107,6 +112,7 @@ class World:
         if not t_s >= self._t_s:
             raise ValueError(f"epochs go forward: {t_s} s asked after {self._t_s} s")
         self._t_s = t_s
+        self._access.barred = self._barred()
         decided, linked = self._access.advance(t_s), self._isl.advance(t_s)
         if self._plan is None or linked or (decided and not self._plan.follows(self._access.choice)):
             self._plan = Plan(
@@ -121,6 +127,10 @@ class World:
         self._ephemeris.prepare(t_s)
         rows = self._refresh_rows(self._plan, published)
         return self._table(t_s, rows, self._plan.serving)
+
+    def check_orders(self, orders: Orders) -> None:
+        """Raises `WorldError` for orders that name what this world does not have, in one sentence."""
+        checks.orders(orders, self.spec, self.place_index)
 
     def positions(self, t_s: float) -> NDArray[np.float64]:
         """ECEF positions [places, 3] in m of all places at run time `t_s`, in any order of calls."""
@@ -230,6 +240,7 @@ class World:
         )
         hidden = self._hidden.of(given, rows)
         made = rows.columns(self._weather.tables, moment, range_m, hidden)
+        self._penalise(rows, made.weight_ns)
         next_hop = rows.routes.next_hops(made.weight_ns)
         if len(self._aliases):
             next_hop[self._aliases] = next_hop[self.hosts[self._aliases]]
@@ -239,6 +250,18 @@ class World:
             made.snr_db, made.attenuation_db, range_m, made.elevation_deg, made.modcod, next_hop,
             dict(serving),
         )  # fmt: skip
+
+    def _barred(self) -> set[tuple[int, int]]:
+        """What terminals are barred from, by place index."""
+        index = self.place_index
+        return {(index[a], index[b]) for a, b in self.orders.barred if a in index and b in index}
+
+    def _penalise(self, rows: Rows, weight_ns: NDArray[np.float64]) -> None:
+        """Add the penalties of routes to the weights [n] of links; one that carries nothing stays so."""
+        for (a, b), penalty_ms in self.orders.route_penalty_ms.items():
+            row = rows.row(self.place_index.get(a, -1), self.place_index.get(b, -1))
+            if row >= 0:
+                weight_ns[row] += penalty_ms * 1e6
 
     def _one_position(self, t_s: float, index: int) -> NDArray[np.float64]:
         index = int(self.hosts[index]) if index < len(self.hosts) else index

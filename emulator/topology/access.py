@@ -1,11 +1,12 @@
 """Which satellite or station serves which terminal, and which satellites the gateways feed.
 
 Decisions are taken at instants on a grid of UTC seconds and hold until the next. They follow from
-published elements, published radio figures and the access rules alone, evaluated at the instant itself:
-whoever knows these, and at whatever times they ask, finds the same. What a place is on already counts in
-what it takes next, so none of the decisions between two times asked for is left out, however far apart
-these are. Links that break in between are left out when they set; nothing is replaced before the next
-instant. What makes one offer better than another is in `policies`, what is offered in `offers`.
+published elements, published radio figures, the access rules and what is barred alone, evaluated at the
+instant itself: whoever knows these, and at whatever times they ask, finds the same. What a place is on
+already counts in what it takes next, so none of the decisions between two times asked for is left out,
+however far apart these are. Links that break in between are left out when they set; nothing is replaced
+before the next instant. What makes one offer better than another is in `policies`, what is offered in
+`offers`.
 
 Terminals decide in the order of the spec's places, each knowing where those before it have gone and where
 those after it have been. Elevation rises and then falls during a pass, so a satellite that is high enough
@@ -18,6 +19,7 @@ best rank; of these, what the policy prefers.
 from __future__ import annotations
 
 import math
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 import numpy as np
@@ -105,6 +107,9 @@ class Access:
         self._since_s = np.full(len(places), -math.inf)
         self._capacity = np.full(len(places), np.iinfo(np.int32).max, dtype=np.int32)
         self._capacity[self.stations.index] = self.stations.capacity
+        #: (terminal, provider) by place index that are not to be chosen from the next decision on, even where
+        #: the terminal is on it, unless that would cost it its connection
+        self.barred: AbstractSet[tuple[int, int]] = frozenset()
         #: terminals on every provider, by place index
         self._load = np.zeros(len(places) + len(ephemeris.all), dtype=np.int32)
 
@@ -135,12 +140,13 @@ class Access:
             self.choice = Choice(at_s, {}, ())
             return
         offers = self._providers.look(at_s, at_s + self._spec.decision_interval_s)
+        barred = self._are_barred(offers)
         keeps, margin = self._keeping()
         settle(
             offers.first,
             self._choosing,
-            (offers.provider, offers.elevation_deg, offers.rank, offers.layer),
-            self._score(at_s, offers),
+            (offers.provider, offers.elevation_deg, offers.rank, offers.layer, barred),
+            self._score(at_s, offers, barred),
             len(self._terminals),
             self._layers,
             at_s,
@@ -166,13 +172,21 @@ class Access:
         best_snr = self._spec.policy == "best-snr"
         return WITHIN_MARGIN, float(self._spec.hysteresis_db if best_snr else self._spec.hysteresis_deg)
 
-    def _score(self, at_s: float, offers: Offers) -> Floats:
+    def _are_barred(self, offers: Offers) -> NDArray[np.bool_]:
+        """Which of the offers are barred [k]; empty where nothing is."""
+        if not self.barred:
+            return np.zeros(0, dtype=np.bool_)
+        pairs = np.array(sorted(self.barred), dtype=np.int64)
+        numbers = (pairs[:, 0] << 32) + pairs[:, 1]
+        return np.isin((offers.place.astype(np.int64) << 32) + offers.provider, numbers)
+
+    def _score(self, at_s: float, offers: Offers, barred: NDArray[np.bool_]) -> Floats:
         """What the policy makes the largest of, [k]: of "load-aware" before it is shared."""
         policy = self._spec.policy
         if policy == "highest-elevation":
             return offers.elevation_deg
         if policy == "longest-visibility":
-            return self._stay(at_s, offers)
+            return self._stay(at_s, offers, barred)
         assert self._nominal is not None  # checked when the rules were read
         score = np.full(len(offers.provider), np.nan)
         mine = slice(int(offers.first[len(self._choosing)]))
@@ -187,7 +201,7 @@ class Access:
             score[mine] = figure(*asked)
         return score
 
-    def _stay(self, at_s: float, offers: Offers) -> Floats:
+    def _stay(self, at_s: float, offers: Offers, barred: NDArray[np.bool_]) -> Floats:
         """Seconds [k] that offers remain; a station remains for as long as is looked ahead.
 
         Foreseen only for those who will have to choose: the others stay where they are.
@@ -197,7 +211,7 @@ class Access:
         undecided(
             offers.first,
             self._choosing,
-            (offers.provider, offers.elevation_deg, offers.rank, offers.layer),
+            (offers.provider, offers.elevation_deg, offers.rank, offers.layer, barred),
             self._layers,
             self._load,
             self._held,

@@ -1,7 +1,8 @@
 """What makes one offer better than another: the policies of access, without the chain of decisions.
 
 Which offers there are is settled before (`offers`). Here is which of them count at all, and which one of
-these is taken. Ties go to the higher one, then to the lower index, so that everybody finds the same.
+these is taken. What a place is barred from does not count, unless leaving it out would cost the place its
+connection. Ties go to the higher one, then to the lower index, so that everybody finds the same.
 """
 
 from __future__ import annotations
@@ -47,14 +48,23 @@ def _is_full(provider, held, load, capacity):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _class(begin, end, provider, rank, layer, order, held, load, capacity):  # type: ignore[no-untyped-def]
+def _is_open(k, offers, held, load, capacity, obeys):  # type: ignore[no-untyped-def]
+    """Whether offer `k` can be taken; `obeys`: barred ones cannot."""
+    if obeys and offers[4][k]:
+        return False
+    return not _is_full(offers[0][k], held, load, capacity)
+
+
+@kernel
+def _class(begin, end, offers, order, held, load, capacity, obeys):  # type: ignore[no-untyped-def]
     """(layer, rank) of the offers that count, of rows `begin` to `end`; layer -1: any, rank -1: none does.
 
     `order`: the layers asked for. The first counts in which something is fed, or else that offers anything.
     """
+    _, _, rank, layer, _ = offers
     best = -1
     for k in range(begin, end):
-        if not _is_full(provider[k], held, load, capacity):
+        if _is_open(k, offers, held, load, capacity, obeys):
             best = max(best, rank[k])
     if order.shape[0] == 0:
         return -1, best
@@ -62,7 +72,7 @@ def _class(begin, end, provider, rank, layer, order, held, load, capacity):  # t
     for wanted in order:
         best = -1
         for k in range(begin, end):
-            if layer[k] == wanted and not _is_full(provider[k], held, load, capacity):
+            if layer[k] == wanted and _is_open(k, offers, held, load, capacity, obeys):
                 best = max(best, rank[k])
         if best >= FED:
             return wanted, best
@@ -72,23 +82,44 @@ def _class(begin, end, provider, rank, layer, order, held, load, capacity):  # t
 
 
 @kernel
+def _has_barred(begin, end, barred):  # type: ignore[no-untyped-def]
+    """Whether any of the offers `begin` to `end` is barred; nothing is where `barred` is empty."""
+    found = False
+    if barred.shape[0] > 0:
+        for k in range(begin, end):
+            found = found or barred[k]
+    return found
+
+
+@kernel
+def _obeys(begin, end, offers, order, held, load, capacity):  # type: ignore[no-untyped-def]
+    """Whether a place leaves out what it is barred from: not when that would cost it its connection."""
+    if not _has_barred(begin, end, offers[4]):
+        return False
+    _, others = _class(begin, end, offers, order, held, load, capacity, True)
+    _, best = _class(begin, end, offers, order, held, load, capacity, False)
+    return others >= FED or (others >= 0 and best < FED)
+
+
+@kernel
 def _choose(  # type: ignore[no-untyped-def]
     begin, end, offers, score, order, held, dwells, load, capacity, keeps, margin
 ):
     """The provider that one place takes of its offers, -1 for none; see `settle`."""
-    provider, elevation, rank, layer = offers
+    provider, elevation, rank, layer, barred = offers
+    obeys = _obeys(begin, end, offers, order, held, load, capacity)
     if dwells:
         for k in range(begin, end):
-            if provider[k] == held and rank[k] == LASTING:
+            if provider[k] == held and rank[k] == LASTING and not (obeys and barred[k]):
                 return held
-    layer_wanted, rank_wanted = _class(begin, end, provider, rank, layer, order, held, load, capacity)
+    layer_wanted, rank_wanted = _class(begin, end, offers, order, held, load, capacity, obeys)
     if rank_wanted < 0:
         return -1
     best, most, mine = -1, -np.inf, np.nan
     for k in range(begin, end):
         if rank[k] != rank_wanted or (layer_wanted >= 0 and layer[k] != layer_wanted):
             continue
-        if _is_full(provider[k], held, load, capacity):
+        if not _is_open(k, offers, held, load, capacity, obeys):
             continue
         # what a newcomer would get beside those that are there, in equal shares
         value = score[k] / (load[provider[k]] + 1.0) if keeps == SHARED else score[k]
@@ -128,10 +159,10 @@ def settle(  # type: ignore[no-untyped-def]
     """Choose for places one after the other, each knowing where the others are.
 
     Offers of the j-th place, `owner[j]`, are rows `first[j]:first[j + 1]` of `offers`: provider, elevation,
-    rank and layer, [k] each, and of `score` [k], of which the largest is best. The first `terminals` of the
-    places count as load. `order`: layers asked for; `keeps`, `margin`: when the present one is kept;
-    `capacity` [places]: terminals that a place serves. Changed: `load` [places, satellites], `held` [places]
-    the provider taken, -1 for none, `since_s` [places].
+    rank, layer, [k] each, and whether they are barred, [k] or empty for none; and of `score` [k], of which
+    the largest is best. The first `terminals` of the places count as load. `order`: layers asked for;
+    `keeps`, `margin`: when the present one is kept; `capacity` [places]: terminals that a place serves.
+    Changed: `load` [places, satellites], `held` [places] the provider taken, -1 for none, `since_s` [places].
     """
     load[:] = 0
     provider = offers[0]
@@ -166,14 +197,14 @@ def undecided(first, owner, offers, order, load, held, asked):  # type: ignore[n
 
     Arguments as in `settle`. Nothing is full here: who can stay among all can stay among fewer.
     """
-    provider, _, rank, layer = offers
+    provider, _, rank, layer, barred = offers
     nothing = np.zeros(0, dtype=np.int32)
     for j in range(owner.shape[0]):
         present = held[owner[j]]
         begin, end = first[j], first[j + 1]
-        layer_wanted, rank_wanted = _class(begin, end, provider, rank, layer, order, present, load, nothing)
+        layer_wanted, rank_wanted = _class(begin, end, offers, order, present, load, nothing, False)
         open_ = True
         for k in range(begin, end):
             counts = rank[k] == rank_wanted and (layer_wanted < 0 or layer[k] == layer_wanted)
             open_ = open_ and not (counts and provider[k] == present)
-        asked[begin:end] = open_
+        asked[begin:end] = open_ or _has_barred(begin, end, barred)

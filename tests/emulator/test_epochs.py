@@ -149,3 +149,17 @@ def test_quantiles_of_a_histogram_are_within_a_bucket() -> None:
 
 def test_an_empty_histogram_has_no_quantiles() -> None:
     assert summary_us(make_histogram())["p99"] is None
+
+
+def test_what_is_posted_without_a_record_is_the_same() -> None:
+    kept, unkept = chain(), chain()
+    with_record, without = LinkUpdates(kept), LinkUpdates(unkept)
+    for number in range(5):
+        one = table(rate_bps=1e6 + number // 2)
+        if number == 3:
+            one.next_hop[0, 1] = -1
+        with_record.post(number * MS, one)
+        without.put(number * MS, one)
+    assert kept.mail_links.tobytes() == unkept.mail_links.tobytes()
+    assert kept.mail_routes.tobytes() == unkept.mail_routes.tobytes()
+    assert kept.mail_time.tolist() == unkept.mail_time.tolist()

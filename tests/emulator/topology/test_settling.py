@@ -41,11 +41,15 @@ class Rules:
 
     def _choose(self, at_s: float, place: int, mine: list[dict[str, Any]], others: list[int]) -> int:
         held, since_s = self.held.get(place, (-1, -math.inf))
+        full = [p for p in STATIONS if others.count(p) >= self.capacity[p] and p != held]
+        room = [o for o in mine if o["provider"] not in full]
+        allowed = [o for o in room if not o["barred"]]
+        if self._best(allowed) >= FED or (self._best(allowed) >= 0 and self._best(room) < FED):
+            mine, room = [o for o in mine if not o["barred"]], allowed
         lasts = any(o["provider"] == held and o["rank"] == LASTING for o in mine)
         if lasts and at_s - since_s < self.dwell_s:
             return held
-        full = [p for p in STATIONS if others.count(p) >= self.capacity[p] and p != held]
-        mine = [o for o in mine if o["provider"] not in full]
+        mine = room
         if self.order:
             fed = [
                 layer for layer in self.order if any(o["layer"] == layer and o["rank"] >= FED for o in mine)
@@ -66,6 +70,9 @@ class Rules:
         near = worth[best] == worth[held] or worth[best] - worth[held] <= MARGIN
         return held if near else int(best)
 
+    def _best(self, mine: list[dict[str, Any]]) -> int:
+        return max((o["rank"] for o in mine if not self.order or o["layer"] in self.order), default=-1)
+
     def _worth(self, offer: dict[str, Any], others: list[int]) -> float:
         score = offer["score"]
         if self.keeps == SHARED:
@@ -77,6 +84,7 @@ class Rules:
 def _decision(draw: st.DrawFn) -> list[list[dict[str, Any]]]:
     """What terminals, then a gateway are offered; few values, so that there are ties."""
     offers = []
+    bars = draw(st.booleans())
     for place in range(OWNERS):
         able = [*(STATIONS if place < TERMINALS else ()), *range(PLACES, PLACES + SATELLITES)]
         mine = draw(st.lists(st.sampled_from(able), unique=True, max_size=6).map(sorted))
@@ -88,6 +96,7 @@ def _decision(draw: st.DrawFn) -> list[list[dict[str, Any]]]:
                     "elevation": draw(st.sampled_from([10.0, 20.0])),
                     "rank": draw(st.integers(0, 3)),
                     "layer": 0 if provider < PLACES else 1 + provider % 3,
+                    "barred": bars and draw(st.booleans()),
                 }
                 for provider in mine
             ]
@@ -119,12 +128,15 @@ def test_one_pass_chooses_as_the_rules_do_said_slowly(
     asked_for = np.array(order, dtype=np.int8)
     for number, offers in enumerate(decisions):
         every = [offer for mine in offers for offer in mine]
+        bars = any(offer["barred"] for offer in every)
         first = np.cumsum([0, *map(len, offers)])
         columns = (
             np.array([o["provider"] for o in every], dtype=np.int32),
             np.array([o["elevation"] for o in every], dtype=np.float64),
             np.array([o["rank"] for o in every], dtype=np.int8),
             np.array([o["layer"] for o in every], dtype=np.int8),
+            # empty where nothing is barred
+            np.array([o["barred"] for o in every if bars], dtype=np.bool_),
         )
         score = np.array([o["score"] for o in every], dtype=np.float64)
         before = held.copy()
