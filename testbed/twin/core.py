@@ -165,6 +165,13 @@ class Twin:
         channel = self.channels.get((place, direction))
         return 0.0 if channel is None else channel.bias.mean
 
+    def along_track_km(self) -> dict[str, float]:
+        """By satellite: km by which it is believed to run ahead of its published elements."""
+        found = Belief()
+        for part in self.parts:
+            part.tell(found)
+        return {name: value.mean for name, value in found.along_track_km.items()}
+
     # --- predict ------------------------------------------------------------------------------
 
     def predict(self, window: int) -> list[Record]:

@@ -8,11 +8,32 @@ the same code as they do in the channel. Nothing here looks at an observation.
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
 
 from emulator.spec import Place, RadioSpec, WorldSpec
 from emulator.table import ISL, KIND_NAMES
-from emulator.units import SPEED_OF_LIGHT_M_S
+from emulator.units import EARTH_ROTATION_RAD_S, SPEED_OF_LIGHT_M_S
+
+#: half the time over which satellites' velocities are taken, s
+_STEP_S = 0.05
+
+
+class Sighting(NamedTuple):
+    """The satellite of a radio link, as its orbit is believed."""
+
+    satellite: str
+    #: km by which it is believed to run ahead of its published elements
+    ahead_km: float
+    #: km by which the link gets longer when it runs 1 km further ahead: cosine between its motion and the
+    #: way from the place to it
+    range_per_km: float
+    speed_km_s: float
+    #: age of its published elements, s; 0 for one without elements of a date
+    elements_age_s: float
 
 
 class NominalLink(NamedTuple):
@@ -37,6 +58,8 @@ class NominalLink(NamedTuple):
     loss: float
     frame_error: float
     frame_bits: int
+    #: of links between a satellite and a place that is none
+    sighting: Sighting | None = None
 
 
 class RadioBelief(Protocol):
@@ -49,8 +72,17 @@ class RadioBelief(Protocol):
         """How much better than published the modem does, dB."""
 
 
+@runtime_checkable
+class OrbitBelief(Protocol):
+    """What the twin believes about orbits."""
+
+    def along_track_km(self) -> Mapping[str, float]:
+        """By satellite: km by which it runs ahead of its published elements; none named: as published."""
+
+
 class NominalNetwork:
-    """The emulator's World under public knowledge and a belief about radio conditions."""
+    """The emulator's World under public knowledge and a belief about radio conditions (and about orbits, if
+    the belief has any)."""
 
     def __init__(self, spec: WorldSpec, belief: RadioBelief) -> None:
         from emulator.world import Adjustments, World
@@ -118,6 +150,8 @@ class NominalNetwork:
         """
         modem = self._adjustments.implementation_loss_bias_db
         modem.update((place, self._modem_loss_db(place)) for place in self._radio_of)
+        if isinstance(self._belief, OrbitBelief):
+            self._adjustments.along_track_km = dict(self._belief.along_track_km())
         table = self._world.epoch(max(t_s, 0.0))
         places = self._world.places
         wanted = (table.kind != ISL) & table.up
@@ -132,7 +166,38 @@ class NominalNetwork:
             table.elevation_deg,
         )  # fmt: skip
         rows = zip(*(column[wanted].tolist() for column in columns), strict=True)
-        return [self._link(places, row) for row in rows]
+        links = [self._link(places, row) for row in rows]
+        return self._sighted(links, table.src[wanted], table.dst[wanted], max(t_s, 0.0))
+
+    def _sighted(
+        self, links: list[NominalLink], src: NDArray[np.int32], dst: NDArray[np.int32], t_s: float
+    ) -> list[NominalLink]:
+        """The links, those to satellites with what their ranges say about orbits."""
+        first, names, ages_s = self._world.first_satellite, self._world.places, self._world.element_ages_s
+        seen = np.flatnonzero((src >= first) != (dst >= first))
+        if not len(seen):
+            return links
+        start_s = max(t_s - _STEP_S, 0.0)
+        begin, end = self._world.positions(start_s), self._world.positions(t_s + _STEP_S)
+        satellite = np.maximum(src, dst)[seen]
+        ground = np.minimum(src, dst)[seen]
+        at = 0.5 * (begin + end)
+        motion = (end[satellite] - begin[satellite]) / (t_s + _STEP_S - start_s)
+        # a satellite ahead of time is so along its way among the stars, not along that over the ground
+        motion[:, 0] -= EARTH_ROTATION_RAD_S * at[satellite, 1]
+        motion[:, 1] += EARTH_ROTATION_RAD_S * at[satellite, 0]
+        way = at[satellite] - at[ground]
+        speed = np.linalg.norm(motion, axis=1)
+        per_km = np.einsum("ij,ij->i", way, motion) / (np.linalg.norm(way, axis=1) * speed)
+        ahead = self._adjustments.along_track_km
+        for row, which, cosine, metres in zip(
+            seen.tolist(), satellite.tolist(), per_km.tolist(), speed.tolist(), strict=True
+        ):
+            if links[row].place:
+                name, age_s = names[which], float(ages_s[which - first])
+                sighting = Sighting(name, ahead.get(name, 0.0), cosine, metres / 1e3, age_s)
+                links[row] = links[row]._replace(sighting=sighting)
+        return links
 
     def _link(self, places: tuple[str, ...], row: tuple[Any, ...]) -> NominalLink:
         src, dst, kind_number, delay_ns, jitter_ns, rate, snr, loss, frame_error, frame_bits = row[:10]
