@@ -41,7 +41,7 @@ class ServerBelief:
         self.changed = False
         self.tasks = 0
         self.ended_s = 0.0
-        self._before = self.factor_log
+        self._before = self.factor_log.copy()
         self._level = Level(0.0, _SPREAD)
         #: (began, log factor, scale of its noise) of the last tasks
         self._recent: deque[tuple[float, float, float]] = deque(maxlen=16)
@@ -143,7 +143,7 @@ class ServerBelief:
 
     def adopt(self, onset_s: float) -> None:
         """The change is taken into the belief, which follows the tasks quickly from now on."""
-        self._before = self.factor_log
+        self._before = self.factor_log.copy()
         self._level = Level(self._before.mean, _SPREAD)
         for began_s, log_factor, scale in self._recent:
             if began_s >= onset_s - 1e-9:
