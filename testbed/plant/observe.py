@@ -7,6 +7,7 @@ into `plant_link` records, for the report after the run; the twin never receives
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -75,53 +76,41 @@ class LinkObserver:
         entered, over = self._take(end_ns)
         busy_ns = self._busy()
         queued = self._net.links["packets"].copy()
+        counts = _Counts(table, entered, over)
+        links = list(zip(table.src.tolist(), table.dst.tolist(), strict=True))
+        shown = counts.any | (np.asarray(table.kind) != _ISL)
+        reported = [index for index in np.flatnonzero(shown).tolist() if links[index] in rows]
         noise = np.random.default_rng([self._seed, number, 7])
+        sigma_db = self._snr_sigma_db
+        errors_db = noise.normal(0.0, sigma_db, len(reported)) if sigma_db > 0 else np.zeros(len(reported))
         observed, truth = [], []
-        for index in range(len(table.src)):
-            link = (int(table.src[index]), int(table.dst[index]))
-            row = rows.get(link)
-            if row is None:
-                continue
-            came, went = entered.of(link), over.of(link)
-            if int(table.kind[index]) == _ISL and not len(came) and not len(went):
-                continue
-            out = went[np.isin(went["fate"], _COMPLETED)]
-            # What the substrate had delayed already was taken off, and is part of what a packet saw.
-            samples = (out["due_ns"] - out["in_ns"] + out["credit_ns"]) / 1e6
+        for index, error_db in zip(reported, errors_db.tolist(), strict=True):
+            link, row = links[index], rows[links[index]]
+            source, sink = self._places[link[0]], self._places[link[1]]
             tags = {
-                "link": f"{self._places[link[0]]}>{self._places[link[1]]}",
-                "from": self._places[link[0]],
-                "to": self._places[link[1]],
+                "link": f"{source}>{sink}", "from": source, "to": sink,
                 "kind": KIND_NAMES[int(table.kind[index])],
-            }
+            }  # fmt: skip
+            samples = counts.samples_ms(index)
             fields: dict[str, Any] = {
                 "window_s": window_s,
-                "packets_in": len(came),
-                "bytes_in": int(came["size"].sum()),
-                "packets_out": len(out),
-                "bytes_out": int(out["size"].sum()),
-                # To a receiver a collision is a loss like any other.
-                "lost": int(np.isin(went["fate"], (RADIO_LOSS, COLLISION)).sum()),
-                "dropped_queue": int(np.isin(went["fate"], (QUEUE_FULL, QUEUE_DELAY)).sum()),
-                "dropped_long": int((went["fate"] == TOO_LONG).sum()),
-                "dropped_down": int((went["fate"] == LINK_DOWN).sum()),
+                **{name: column[index] for name, column in counts.columns.items()},
                 "busy_s": int(busy_ns[row]) / 1e9,
                 "queue_packets": int(queued[row]),
             }
             if len(samples):
                 fields["delay_mean_ms"] = float(samples.mean())
             snr_db = float(table.snr_db[index])
-            error_db = float(noise.normal(0.0, self._snr_sigma_db)) if self._snr_sigma_db > 0 else 0.0
-            if np.isfinite(snr_db) and bool(table.up[index]):
+            if math.isfinite(snr_db) and bool(table.up[index]):
                 fields["snr_db"] = snr_db + error_db
             if link in ranges_us:
                 fields["range_us"] = ranges_us[link]
             kept = samples if len(samples) <= MOST_SAMPLES else _thin(samples, tags["link"], number)
-            observed.append(Record(end_ns, "link", tags, fields, [round(x, 5) for x in kept.tolist()]))
+            observed.append(Record(end_ns, "link", tags, fields, kept.round(5).tolist()))
             truth.append(Record(end_ns, "plant_link", tags, _truth(table, index)))
         return observed, truth
 
-    def _take(self, end_ns: int) -> tuple[_ByLink, _ByLink]:
+    def _take(self, end_ns: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
         """The hops that began, and those that were over, since the last window and until `end_ns`."""
         fresh = np.concatenate((np.zeros(0, HOP_RECORD), *self._fresh))
         begun = self._open["in_ns"]
@@ -134,7 +123,7 @@ class LinkObserver:
         known = np.concatenate((self._open, fresh))
         over = known["due_ns"] <= end_ns
         self._open, self._fresh, self._closed_ns = known[~over], [], end_ns
-        return _ByLink(entered), _ByLink(known[over])
+        return entered, known[over]
 
     def _busy(self) -> np.ndarray[Any, Any]:
         """How long the transmitter of each row was busy since the last window, ns."""
@@ -148,19 +137,54 @@ class LinkObserver:
         return busy_ns
 
 
-class _ByLink:
-    """Packet-hops that can be asked for by link (from place, to place)."""
+class _Counts:
+    """Packet-hops counted by row of a link table, all rows at once: hops that began, and that were over."""
 
-    def __init__(self, hops: np.ndarray[Any, Any]) -> None:
-        codes = _code(hops["from_place"].astype(np.int64), hops["to_place"].astype(np.int64))
-        order = np.argsort(codes, kind="stable")
-        self._hops, self._codes = hops[order], codes[order]
+    def __init__(self, table: Any, entered: np.ndarray[Any, Any], over: np.ndarray[Any, Any]) -> None:
+        self._codes = _code(np.asarray(table.src).astype(np.int64), np.asarray(table.dst))
+        self._order = np.argsort(self._codes)
+        came, went = self._rows_of(entered), self._rows_of(over)
+        fate, size = over["fate"], over["size"]
+        completed = np.isin(fate, _COMPLETED)
 
-    def of(self, link: tuple[int, int]) -> np.ndarray[Any, Any]:
-        """Those of one link, in the order of the log."""
-        code = _code(*link)
-        first, last = np.searchsorted(self._codes, (code, code + 1))
-        return self._hops[first:last]
+        def count(rows: np.ndarray[Any, Any], weights: Any = None) -> list[int]:
+            counted = np.bincount(rows, weights, len(self._codes) + 1)[:-1]
+            return [int(value) for value in counted.tolist()]
+
+        #: fields of a report, by name, each with a value a row
+        self.columns = {
+            "packets_in": count(came),
+            "bytes_in": count(came, entered["size"]),
+            "packets_out": count(went[completed]),
+            "bytes_out": count(went[completed], size[completed]),
+            # To a receiver a collision is a loss like any other.
+            "lost": count(went[np.isin(fate, (RADIO_LOSS, COLLISION))]),
+            "dropped_queue": count(went[np.isin(fate, (QUEUE_FULL, QUEUE_DELAY))]),
+            "dropped_long": count(went[fate == TOO_LONG]),
+            "dropped_down": count(went[fate == LINK_DOWN]),
+        }
+        #: rows on which anything happened
+        self.any = np.bincount(np.concatenate((came, went)), minlength=len(self._codes) + 1)[:-1] > 0
+        out = over[completed]
+        # What the substrate had delayed already was taken off, and is part of what a packet saw.
+        delays_ms = (out["due_ns"] - out["in_ns"] + out["credit_ns"]) / 1e6
+        order = np.argsort(went[completed], kind="stable")
+        self._delays_ms: np.ndarray[Any, Any] = delays_ms[order]
+        self._first = np.searchsorted(went[completed][order], np.arange(len(self._codes) + 1))
+
+    def samples_ms(self, row: int) -> np.ndarray[Any, Any]:
+        """Delays of the packets that completed the hop of a row, in the order of the log, ms."""
+        samples: np.ndarray[Any, Any] = self._delays_ms[self._first[row] : self._first[row + 1]]
+        return samples
+
+    def _rows_of(self, hops: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """The table's row of each hop; one behind the last for those of links that it does not have."""
+        codes = _code(hops["from_place"].astype(np.int64), hops["to_place"])
+        known = self._codes[self._order]
+        at = np.minimum(np.searchsorted(known, codes), max(0, len(known) - 1))
+        if not len(known):
+            return np.zeros(len(hops), np.int64)
+        return np.where(known[at] == codes, self._order[at], len(known))
 
 
 def _code(from_place: Any, to_place: Any) -> Any:
