@@ -1,7 +1,7 @@
 """The plant of a run in virtual time, window by window: everything a live run's supervisor would record.
 
 The world, its hidden truth and its deviations, the network's own kernels, the traffic of the nodes, and what
-all of them report. Commands take effect when they are given, as live. No process, no wall clock,
+all of them report. Orders and commands take effect when they are given, as live. No process, no wall clock,
 and no twin: that is `loop`'s.
 """
 
@@ -15,6 +15,7 @@ import numpy as np
 
 from emulator.layout import make_network
 from emulator.links.state import NEVER
+from emulator.orders import Orders
 from emulator.simulation import Simulation, WorldTables
 from emulator.table import LinkTable
 from emulator.traffic.arrivals import Periodic, Poisson
@@ -178,6 +179,14 @@ class VirtualPlant:
         self._serving = dict(table.serving)
 
     # --- interfering --------------------------------------------------------------------------
+
+    def order(self, orders: Orders) -> None:
+        """From the next epoch on the network obeys these orders, and no others.
+
+        `WorldError`, one sentence, for orders that name what there is not.
+        """
+        self._world.check_orders(orders)
+        self._world.orders = orders
 
     def command(self, node: str, name: str, arguments: dict[str, Any]) -> str:
         """Give a node a command, as live: set_speed, set_clock, offload, pace, priority; what was done.

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from emulator.errors import WorldError
+from emulator.orders import Orders
 from nodes.node import CommandError
 from nodes.wire import Record
 from testbed.scenario import Scenario
@@ -232,6 +234,18 @@ def test_commands_that_cannot_be_obeyed_are_refused_with_a_sentence(
 ) -> None:
     with pytest.raises(CommandError, match=sentence):
         VirtualPlant(make()).command(node, name, arguments)
+
+
+def test_the_network_obeys_orders_and_refuses_those_it_cannot(make: Make) -> None:
+    plant = VirtualPlant(make())
+    served = {r.tags["link"] for r in plant.window(0) if r.tags.get("from") == "field-1"}
+    (before,) = {link.split(">")[1] for link in served}
+    plant.order(Orders(barred={("field-1", before)}))
+    records = [record for number in range(1, 6) for record in plant.window(number)]
+    left = [r for r in records if r.measurement == "handover" and r.tags["terminal"] == "field-1"]
+    assert [r.tags["from"] for r in left] == [before]
+    with pytest.raises(WorldError, match="sat-9"):
+        plant.order(Orders(barred={("field-1", "sat-9")}))
 
 
 def test_windows_come_in_order(make: Make) -> None:
