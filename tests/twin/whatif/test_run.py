@@ -1,0 +1,121 @@
+"""Jobs carried out by the emulator's own kernels: what is tried has the effect that physics has it have."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import pytest
+
+from testbed.actions import parse
+from testbed.scenario import load
+from testbed.twin import public
+from testbed.twin.belief import Belief, Estimate
+from testbed.twin.whatif import Job, run, trial
+from testbed.twin.whatif.draw import draw, middle
+from testbed.twin.whatif.plan import Plan, plan_of
+from testbed.twin.whatif.traffic import joined, offered_under, subjects_of
+
+KNOWN = public.of_scenario(load("laptop"))
+HORIZON_S = 10.0
+
+
+def _job(*texts: str, belief: Belief | None = None, **more: object) -> Job:
+    settings = {"horizon_s": HORIZON_S, "replications": 2, "warm_s": 2.0, **more}
+    return Job(20.0, [trial(text) for text in texts], belief or Belief(), **settings)  # type: ignore[arg-type]
+
+
+def test_doing_what_is_done_already_changes_nothing() -> None:
+    same = "offload:sensor=edge-ground:1+edge-sat:1"
+    job = _job(same, standing=[parse(same)])
+    changes = run(job, KNOWN).candidates[0].changes
+    assert changes
+    assert all(change.latency_ms.mean == 0.0 for change in changes.values())
+
+
+def test_a_slow_way_is_left_and_the_gain_is_that_of_the_link() -> None:
+    # a slow modem at one satellite: whoever is on it gains by leaving it, by about what it costs
+    slow = {f"{place}>sat-1": Estimate(40.0) for place in KNOWN.places} | {
+        f"sat-1>{place}": Estimate(40.0) for place in KNOWN.places
+    }
+    report = run(_job("handover:bar=sat-1", belief=Belief(delay_ms=slow)), KNOWN)
+    changes = report.candidates[0].changes
+    moved = [name for name, change in changes.items() if change.latency_ms.mean < -20.0 and "reading" in name]
+    assert moved
+    for name in moved:
+        assert -85.0 < changes[name].latency_ms.mean < -35.0
+
+
+def test_withdrawing_a_standing_action_undoes_it() -> None:
+    action = parse("handover:bar=sat-1")
+    there = run(_job("handover:bar=sat-1"), KNOWN).candidates[0].changes["delay"].latency_ms.mean
+    from testbed.twin.whatif import Trial
+
+    back = _job(standing=[action])
+    back.candidates = [Trial(withdrawn=(action,))]
+    assert run(back, KNOWN).candidates[0].changes["delay"].latency_ms.mean == pytest.approx(-there, abs=2.0)
+
+
+def test_doubt_in_the_belief_widens_the_interval() -> None:
+    def width(sd: float) -> float:
+        slow = {f"sat-{s}>gateway-site": Estimate(300.0, sd) for s in range(1, 5)}
+        job = _job("handover:bar=sat-1", belief=Belief(delay_ms=slow), replications=4)
+        found = run(job, KNOWN).baseline.flows["delay"].latency_ms
+        return found.high - found.low
+
+    assert width(100.0) > 2.0 * width(0.0)
+
+
+def test_the_same_job_gives_the_same_report() -> None:
+    job = _job("handover:bar=sat-1")
+    one, two = run(job, KNOWN), run(job, KNOWN)
+    one.took_s = two.took_s = 0.0
+    assert one == two
+
+
+def test_the_time_limit_leaves_out_what_is_not_reached() -> None:
+    report = run(_job("handover:bar=sat-1", "priority:sensor=1", limit_s=1e-9, replications=5), KNOWN)
+    assert not report.complete
+    assert report.replications == 1
+    assert "allowed were over" in report.sentence
+
+
+def test_scope_is_told_flow_by_flow() -> None:
+    report = run(_job("priority:sensor=1", scope=["remote"]), KNOWN)
+    told = {name for name in report.baseline.flows if name not in ("delay", "task")}
+    assert told == {f"remote-{n}{what}" for n in (1, 2, 3) for what in (">gateway-1 reading", " task")}
+
+
+def test_flows_that_actions_leave_alone_stay_as_they_are() -> None:
+    changed = plan_of([parse("pace:sensor-1=reading_interval_s:1")], KNOWN)
+    before, after = (list(offered_under(KNOWN, plan, 1)) for plan in (Plan(), changed))
+    flows = {flow.name: flow for flow in joined(before, after, 5.0)}
+    assert flows["sensor-2>gateway-1 reading"] in before
+    assert flows["sensor-1>gateway-1 reading before"].end_s == 5.0
+    assert flows["sensor-1>gateway-1 reading"].start_s == 5.0
+    assert "sensor-1>gateway-1 reading before" not in subjects_of(KNOWN, flows.values())
+
+
+def test_shares_of_tasks_are_kept_turn_by_turn() -> None:
+    plan = plan_of([parse("offload:sensor-1=edge-ground:3+edge-sat:1")], KNOWN)
+    mine = [f for f in offered_under(KNOWN, plan, 1) if f.name.startswith("sensor-1>edge")]
+    ground = [f for f in mine if "edge-ground" in f.name]
+    assert len(ground) == 3
+    assert len(mine) == 4
+    assert {f.times.interval_s for f in mine} == {16.0}  # type: ignore[union-attr]
+    starts = sorted(f.times.phase_s for f in mine)  # type: ignore[union-attr]
+    assert [b - a for a, b in itertools.pairwise(starts)] == pytest.approx([4.0] * 3)
+
+
+def test_what_is_drawn_stays_within_what_can_be() -> None:
+    belief = Belief(loss={"a>b": Estimate(0.02, 0.5)}, service_factor={"s": Estimate(0.1, 5.0)})
+    for seed in range(50):
+        drawn = draw(belief, seed)
+        assert 0.0 <= drawn.loss["a>b"].mean <= 1.0
+        assert 0.02 <= drawn.service_factor["s"].mean <= 5.0
+    assert draw(belief, 3) == draw(belief, 3)
+    assert middle(belief).loss["a>b"] == Estimate(0.02)
+
+
+def test_an_unknown_spread_is_taken_for_none() -> None:
+    assert math.isfinite(draw(Belief(delay_ms={"a>b": Estimate(1.0, math.inf)}), 1).delay_ms["a>b"].mean)
