@@ -34,10 +34,19 @@ def twin_section(data: RunData) -> dict[str, Any]:
         "calibration": score.get("calibration") or {},
         "detections": detections,
         "deviations": deviations,
+        "synchronisation": _synchronisation(data.of("sync")),
         "actions": [
             {"t_s": data.seconds(r.t_ns), **r.tags, **r.fields} for r in data.of("action")
         ],
     }  # fmt: skip
+
+
+def _synchronisation(records: list[Record]) -> dict[str, Any]:
+    """Ages, staleness and alignment over the run, as the twin last said: subject -> what of -> figures."""
+    found: dict[str, Any] = {}
+    for record in records:
+        found.setdefault(record.tags["subject"], {})[record.tags["of"]] = dict(record.fields)
+    return found
 
 
 def _score(data: RunData) -> dict[str, Any]:

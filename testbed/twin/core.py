@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
 from emulator.spec import WorldSpec
@@ -26,6 +26,7 @@ from testbed.twin.knowledge import Knowledge
 from testbed.twin.links import LinkBelief
 from testbed.twin.nominal import NominalLink, NominalNetwork, RadioBelief
 from testbed.twin.observations import filter_record, numbers
+from testbed.twin.parts import State
 from testbed.twin.predict import (
     DELAY,
     LOSS,
@@ -40,7 +41,9 @@ from testbed.twin.predict import (
 )
 from testbed.twin.radio import Phase
 from testbed.twin.servers import ServerBelief
+from testbed.twin.state import StateTable
 from testbed.twin.streaming import Fidelity
+from testbed.twin.synchronisation import Synchronisation, source_of
 from testbed.twin.tasks import Tasks
 from testbed.twin.watching import LinkWatching
 
@@ -98,6 +101,9 @@ class Twin:
         self._tasks = Tasks(
             self.servers, knowledge.node_places, self.events, self._baseline, self._window_ns, self.counters
         )
+        #: what is believed of everything, with versions
+        self.table = StateTable()
+        self.synchronisation = Synchronisation(self.window_s)
         self.parts = parts.build(knowledge, self.events, self.threshold)
         self._wanted = frozenset({"link", "task", "flow"}).union(*(part.measurements for part in self.parts))
 
@@ -154,6 +160,7 @@ class Twin:
             del self._made[old]
         self._closed = until - 1
         self.counters["windows_missed"] += missed
+        self.synchronisation.missed(missed)
 
     def fade_db(self, place: str, direction: str) -> float:
         """By how much weather is believed to lower the SNR at a place, dB."""
@@ -196,10 +203,19 @@ class Twin:
         for name, server in self.servers.items():
             made[name] = predict_server(name, server)
             records += prediction_records(made[name], None, self._baseline, t_ns, self.window_s)
+        self._tell_predictions(window, made)
         self._made[window] = made
         self._made.pop(window - _KEPT_WINDOWS, None)
         self._fidelity.take(records)
         return records
+
+    def _tell_predictions(self, window: int, made: dict[str, Prediction]) -> None:
+        """Lays what is predicted for a window into the table; links that exist no more leave it."""
+        for name in [name for name in self._made.get(window - 1, {}) if name not in made]:
+            self.table.drop(name)
+        for name, one in made.items():
+            for quantity, band in one.bands.items():
+                self.table.update(name, quantity, band.mean, band.sd**2)
 
     def _belief(self, link: NominalLink) -> LinkBelief:
         """The belief about a link; a new one starts from what the terminal's last link taught."""
@@ -267,7 +283,31 @@ class Twin:
         self.counters["windows_without_reports"] += not reports
         self._fidelity.take((*reports.values(), *(r for r in others if r.measurement == "flow")))
         self._fidelity.take(out)
+        self._tell_states(made, reports, others)
+        links = [name for name, one in made.items() if one.link is not None]
+        self.synchronisation.window(links, reports, others, self._start_ns, now_s)
+        self.synchronisation.compared(out, made, self._start_ns, now_s)
+        out += self.synchronisation.records(now_ns, now_s, self.counters)
         return out + self._fidelity.records(now_ns)
+
+    def _tell_states(
+        self, made: dict[str, Prediction], reports: dict[str, Record], others: list[Record]
+    ) -> None:
+        """Lays what is believed after a window into the table, with the time of what it rests on."""
+        newest: dict[str, float] = {}
+        for record in (*reports.values(), *others):
+            t_s = (record.t_ns - self._start_ns) / 1e9
+            source = source_of(record)
+            prediction = made.get(source)
+            place = prediction.link.place if prediction is not None and prediction.link is not None else ""
+            for target in (source, place):
+                newest[target] = max(t_s, newest.get(target, t_s))
+        for state in self.states():
+            self.table.update(*state, newest.get(state.target, -math.inf))
+        for name, one in made.items():
+            if name in newest:
+                for quantity in one.bands:
+                    self.table.observed(name, quantity, newest[name])
 
     def _close_parts(
         self, window: int, made: dict[str, Prediction], reports: dict[str, Record], others: list[Record],
@@ -359,29 +399,32 @@ class Twin:
     def beliefs(self, now_ns: int) -> list[Record]:
         """The state as records: mean and variance of every parameter that is learned."""
         out = []
-
-        def state(target: str, name: str, mean: float, variance: float) -> None:
+        for target, name, mean, variance in self.states():
             fields: dict[str, Value] = {"mean": mean, "variance": variance}
+            entry = self.table.get(target, name)
+            if entry is not None and math.isfinite(entry.t_s):
+                fields |= {"version": entry.version, "age_s": (now_ns - self._start_ns) / 1e9 - entry.t_s}
             out.append(Record(now_ns, "belief", {"target": target, "state": name}, fields))
+        return out
 
+    def states(self) -> Iterator[State]:
+        """Mean and variance of every parameter that is learned."""
         for (place, direction), channel in self.channels.items():
             if channel.windows:
-                state(place, f"snr_bias_{direction}_db", channel.bias.mean, channel.bias.variance)
+                yield State(place, f"snr_bias_{direction}_db", channel.bias.mean, channel.bias.variance)
                 faded = channel.phase is Phase.FADED
                 attenuation = channel.attenuation() if faded else Size(0.0, 0.0, 0.0, 0.0)
-                state(place, f"attenuation_{direction}_db", attenuation.mean, attenuation.sd**2)
+                yield State(place, f"attenuation_{direction}_db", attenuation.mean, attenuation.sd**2)
         for name in sorted(self._present):
             belief = self.links[name]
             if belief.windows:
-                state(name, "delay_bias_ms", belief.bias.mean, belief.bias.variance)
+                yield State(name, "delay_bias_ms", belief.bias.mean, belief.bias.variance)
         for name, server in self.servers.items():
             if server.tasks:
                 factor = math.exp(server.factor_log.mean)
-                state(name, "service_factor", factor, factor**2 * server.factor_log.variance)
+                yield State(name, "service_factor", factor, factor**2 * server.factor_log.variance)
         for part in self.parts:
-            for one in part.states():
-                state(*one)
-        return out
+            yield from part.states()
 
     def belief(self, now_ns: int) -> Belief:
         """The parameters as they are believed now: what a what-if starts from."""

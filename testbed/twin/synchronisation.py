@@ -1,0 +1,279 @@
+"""How closely the twin follows: ages of what it knows, and how many of the planned updates it got.
+
+Age of information is now minus the generation time of the newest observation that entered the belief (Kaul,
+Yates, Gruteser: Real-time status, 2012). Age of staleness is the time since a prediction was last seen to be
+right within `BOUNDS`. Twin alignment ratio is achieved over planned updates. All of it is kept as sums and
+histograms of fixed size. Ages are continuous in time: between two updates an age takes every value from the
+one to the other, and has its share of the histogram for that.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from nodes.wire import Record, Value
+from testbed.twin.filters import ForgettingMean
+
+#: bins of the histograms: a hundred a decade, from a millisecond to three hours; an age is known to 1.2 %
+_PER_DECADE: Final = 100
+_EDGES: Final[list[float]] = [1e-3 * 10.0 ** (k / _PER_DECADE) for k in range(7 * _PER_DECADE + 1)]
+_WIDTHS: Final = np.diff(np.array([0.0, *_EDGES, math.inf]))
+_INTERVAL_S: Final = 1.0
+#: measurements that nodes report at regular intervals, which are learned
+_REGULAR: Final = frozenset({"flow", "node", "clock"})
+#: of telemetry that did not come as it should
+_COUNTERS: Final = (
+    "late",
+    "too_late",
+    "too_early",
+    "duplicated",
+    "out_of_order",
+    "refused",
+    "windows_missed",
+)
+
+
+class Bound(NamedTuple):
+    """A prediction is right when it errs by no more than the larger: in its unit, or as a share."""
+
+    absolute: float
+    relative: float
+
+    def holds(self, predicted: float, observed: float) -> bool:
+        return abs(predicted - observed) <= max(self.absolute, self.relative * abs(observed))
+
+
+#: quantity -> error bound that staleness is counted against
+BOUNDS: Final[dict[str, Bound]] = {
+    "delay_ms": Bound(2.0, 0.1),
+    "snr_db": Bound(1.0, 0.0),
+    "loss": Bound(0.05, 0.0),
+    "throughput_bps": Bound(20e3, 0.5),
+    "service_rate_hz": Bound(0.0, 0.1),
+    "flow_delay_ms": Bound(5.0, 0.2),
+    "flow_loss": Bound(0.05, 0.0),
+    "flow_throughput_bps": Bound(20e3, 0.5),
+    "flow_age_s": Bound(0.5, 0.5),
+}
+
+
+class Ages:
+    """Ages of many sources over time, pooled: each grows until an update sets it back. Times in s."""
+
+    def __init__(self) -> None:
+        self._spent = np.zeros(len(_EDGES) + 1)
+        #: source -> generation time of its newest update, and until when its age has been counted
+        self._sources: dict[str, tuple[float, float]] = {}
+
+    def __contains__(self, source: object) -> bool:
+        return source in self._sources
+
+    def sources(self) -> list[str]:
+        """All that gave an update and still exist."""
+        return list(self._sources)
+
+    def __len__(self) -> int:
+        return len(self._sources)
+
+    def update(self, source: str, generated_s: float, now_s: float) -> None:
+        """Something generated at `generated_s` was taken in; an older one than the newest changes nothing."""
+        if source in self._sources:
+            self._count(source, now_s)
+            newest_s, counted_s = self._sources[source]
+            self._sources[source] = (max(newest_s, generated_s), counted_s)
+        else:
+            self._sources[source] = (generated_s, now_s)
+
+    def end(self, source: str, now_s: float) -> None:
+        """The source exists no more: its age does not grow any longer."""
+        self._count(source, now_s)
+        del self._sources[source]
+
+    def flush(self, now_s: float) -> None:
+        """Ages up to now are counted."""
+        for source in self._sources:
+            self._count(source, now_s)
+
+    def age_s(self, source: str, now_s: float) -> float:
+        """Present age of a source; infinite when nothing ever came from it."""
+        return now_s - self._sources[source][0] if source in self._sources else math.inf
+
+    def quantile(self, level: float) -> float:
+        """The age that is not exceeded for a share `level` of the time; nan before anything was counted."""
+        total = float(self._spent.sum())
+        if total <= 0.0:
+            return math.nan
+        upto = np.cumsum(self._spent)
+        index = int(np.searchsorted(upto, level * total))
+        if index == 0:
+            return _EDGES[0]
+        if index >= len(_EDGES):
+            return _EDGES[-1]
+        below = float(upto[index - 1])
+        inside = (level * total - below) / max(float(self._spent[index]), 1e-300)
+        return _EDGES[index - 1] + inside * (_EDGES[index] - _EDGES[index - 1])
+
+    def _count(self, source: str, now_s: float) -> None:
+        newest_s, counted_s = self._sources[source]
+        if now_s <= counted_s:
+            return
+        self._sources[source] = (newest_s, now_s)
+        low, high = max(counted_s - newest_s, 0.0), max(now_s - newest_s, 0.0)
+        first, last = bisect_right(_EDGES, low), bisect_right(_EDGES, high)
+        if first == last:
+            self._spent[first] += high - low
+            return
+        self._spent[first] += _EDGES[first] - low
+        self._spent[first + 1 : last] += _WIDTHS[first + 1 : last]
+        self._spent[last] += high - _EDGES[last - 1]
+
+
+class _Stream:
+    """All sources of one measurement."""
+
+    def __init__(self, period_s: float | None) -> None:
+        self.ages = Ages()
+        self.period_s = period_s
+        self.planned = self.achieved = 0.0
+        self.gap_s = ForgettingMean(64)
+        self._generated: dict[str, float] = {}
+
+    def learn_period(self, source: str, generated_s: float) -> None:
+        before = self._generated.get(source)
+        if before is not None and generated_s > before:
+            self.gap_s.add(generated_s - before)
+            self.period_s = self.gap_s.value
+        self._generated[source] = max(generated_s, before if before is not None else generated_s)
+
+
+class Synchronisation:
+    """Ages and alignment of a twin, told window by window what entered its belief."""
+
+    def __init__(self, window_s: float) -> None:
+        self._window_s = window_s
+        self._streams = {"link": _Stream(window_s)}
+        self._stale: dict[str, Ages] = {}
+        self._right: Counter[str] = Counter()
+        self._compared: Counter[str] = Counter()
+        self._due_s = _INTERVAL_S
+        self._before_s: float | None = None
+
+    def window(
+        self, links: Collection[str], reports: Mapping[str, Record], others: Iterable[Record],
+        start_ns: int, now_s: float,
+    ) -> None:  # fmt: skip
+        """A window was closed at `now_s`: `links` that exist, their `reports`, and other records taken."""
+        stream = self._streams["link"]
+        for name in [source for source in stream.ages.sources() if source not in links]:
+            stream.ages.end(name, now_s)
+        for name in links:
+            report = reports.get(name)
+            # A link that never said anything is not expected to: an idle one, or one without a modem.
+            stream.planned += name in stream.ages or report is not None
+            if report is not None:
+                stream.achieved += 1
+                stream.ages.update(name, (report.t_ns - start_ns) / 1e9, now_s)
+        passed_s = 0.0 if self._before_s is None else now_s - self._before_s
+        self._before_s = now_s
+        for name, stream in self._streams.items():
+            if name in _REGULAR and stream.period_s:
+                stream.planned += len(stream.ages) * passed_s / stream.period_s
+        for record in others:
+            stream = self._streams.setdefault(record.measurement, _Stream(None))
+            source, generated_s = source_of(record), (record.t_ns - start_ns) / 1e9
+            known = source in stream.ages
+            stream.ages.update(source, generated_s, now_s)
+            if record.measurement in _REGULAR:
+                stream.learn_period(source, generated_s)
+                stream.achieved += known
+
+    def missed(self, windows: int) -> None:
+        """So many windows were never looked at."""
+        stream = self._streams["link"]
+        stream.planned += windows * len(stream.ages)
+
+    def compared(
+        self, said: Iterable[Record], existing: Collection[str], start_ns: int, now_s: float
+    ) -> None:
+        """Residuals among what was said about a window; `existing`: what was predicted for it."""
+        for record in said:
+            quantity = record.tags.get("quantity", "")
+            bound = BOUNDS.get(quantity)
+            if record.measurement != "residual" or bound is None:
+                continue
+            target, fields = record.tags["target"], record.fields
+            ages = self._stale.setdefault(quantity, Ages())
+            right = bound.holds(float(fields["predicted"]), float(fields["observed"]))
+            self._compared[quantity] += 1
+            self._right[quantity] += right
+            if right or target not in ages:
+                ages.update(target, (record.t_ns - start_ns) / 1e9 + self._window_s, now_s)
+        for ages in self._stale.values():
+            for target in ages.sources():
+                if ">" in target and ":" not in target and target not in existing:
+                    ages.end(target, now_s)
+
+    def age_s(self, measurement: str, source: str, now_s: float) -> float:
+        """Age of information of one source now; infinite when nothing came from it."""
+        stream = self._streams.get(measurement)
+        return math.inf if stream is None else stream.ages.age_s(source, now_s)
+
+    def staleness_s(self, quantity: str, target: str, now_s: float) -> float:
+        """Age of staleness of one prediction now; infinite when it was never compared."""
+        ages = self._stale.get(quantity)
+        return math.inf if ages is None else ages.age_s(target, now_s)
+
+    def records(self, now_ns: int, now_s: float, counters: Mapping[str, int]) -> list[Record]:
+        """`sync` records of the run up to now, once a second.
+
+        Tags `subject` and `of`: ages of a measurement (s, and in its periods) with its alignment ratio;
+        staleness of a quantity (s) with the bound; telemetry that did not come as it should.
+        """
+        if now_s < self._due_s:
+            return []
+        self._due_s = max(self._due_s + _INTERVAL_S, now_s + 0.5 * _INTERVAL_S)
+        out = []
+
+        def say(subject: str, of: str, fields: dict[str, Value]) -> None:
+            kept = {k: v for k, v in fields.items() if not (isinstance(v, float) and math.isnan(v))}
+            out.append(Record(now_ns, "sync", {"subject": subject, "of": of}, kept))
+
+        for name, stream in sorted(self._streams.items()):
+            stream.ages.flush(now_s)
+            p50, p99 = stream.ages.quantile(0.5), stream.ages.quantile(0.99)
+            fields: dict[str, Value] = {"sources": len(stream.ages), "age_p50_s": p50, "age_p99_s": p99}
+            if stream.period_s:
+                fields |= {
+                    "period_s": stream.period_s, "age_p50_periods": p50 / stream.period_s,
+                    "age_p99_periods": p99 / stream.period_s, "planned": round(stream.planned),
+                    "achieved": round(stream.achieved),
+                }  # fmt: skip
+                if stream.planned >= 1.0:
+                    fields["alignment"] = min(stream.achieved / stream.planned, 1.0)
+            say("age", name, fields)
+        for name, ages in sorted(self._stale.items()):
+            ages.flush(now_s)
+            bound = BOUNDS[name]
+            say("staleness", name, {
+                "targets": len(ages), "stale_p50_s": ages.quantile(0.5), "stale_p99_s": ages.quantile(0.99),
+                "right": self._right[name] / self._compared[name], "bound": bound.absolute,
+                "bound_share": bound.relative,
+            })  # fmt: skip
+        say("telemetry", "all", {name: counters.get(name, 0) for name in _COUNTERS})
+        return out
+
+
+def source_of(record: Record) -> str:
+    """What a record is about, among those of its measurement: a link, a flow `a>b:name`, or a node."""
+    tags = record.tags
+    if record.measurement == "link":
+        return tags.get("link", "")
+    if record.measurement == "flow":
+        return f"{tags.get('source', '')}>{tags.get('node', '')}:{tags.get('flow', '')}"
+    return tags.get("node", "")
