@@ -22,6 +22,9 @@ from testbed.errors import BadInput, EnvironmentProblem
 from testbed.twin import knowledge
 from testbed.twin.core import Twin
 from testbed.twin.freeze import SnapshotError
+from testbed.twin.horizon import Horizon
+from testbed.twin.outlook import EVERY_S as OUTLOOK_S
+from testbed.twin.outlook import Outlook
 
 #: without a word from the supervisor for so long, the run is over, s
 SILENCE_S = 10.0
@@ -30,6 +33,9 @@ _LONGEST_GRACE_S = 2.0
 #: time that records of the same batch may lie apart on the socket, s
 _SETTLE_S = 0.03
 _BELIEF_S = 1.0
+#: the long forecast is worked on when nothing else is due for so long, so many epochs at a time
+_IDLE_NS = 50_000_000
+_LOOKS = 8
 #: what is known is handed to the supervisor so often, and takes at most this share of the time
 _SNAPSHOT_S, _SNAPSHOT_SHARE = 3.0, 0.01
 
@@ -64,8 +70,12 @@ class Windows:
 class Controller:
     """One run of the twin's process against a supervisor."""
 
-    def __init__(self, endpoint: str, twin: Twin, node_id: str = "twin") -> None:
+    def __init__(
+        self, endpoint: str, twin: Twin, node_id: str = "twin", outlook: Outlook | None = None
+    ) -> None:
         self._twin = twin
+        self._outlook = outlook
+        self._outlook_s = 0.0
         self._id = node_id
         self._context = zmq.Context(io_threads=1)
         self._socket = self._context.socket(zmq.DEALER)
@@ -135,10 +145,22 @@ class Controller:
                 if now >= belief_ns:
                     self._publish(self._twin.beliefs(now))
                     belief_ns += int(_BELIEF_S * 1e9)
-            if self._socket.poll(max((wake - now) // 1_000_000, 0) + 1):
+            busy = wake - now > _IDLE_NS and self._look_ahead(now)
+            if self._socket.poll(0 if busy else max((wake - now) // 1_000_000, 0) + 1):
                 self._receive()
         self._finish()
         return 0
+
+    def _look_ahead(self, now: int) -> bool:
+        """Uses time in which nothing else is due for the long forecast; whether there is more of it to do."""
+        if self._outlook is None or self._windows is None or now < self._windows.start_ns:
+            return False
+        now_s = (now - self._windows.start_ns) / 1e9
+        known = self._outlook.horizon.advance(now_s, _LOOKS)
+        if now_s >= self._outlook_s and (known or self._outlook_s > 0.0):
+            self._publish(self._outlook.records(self._twin, now, now_s))
+            self._outlook_s = now_s + OUTLOOK_S
+        return not known
 
     def stop(self) -> None:
         """Ends the loop soon (signal handler)."""
@@ -259,10 +281,11 @@ def run_twin(
     try:
         twin = Twin(known)
         twin.rehearse()
+        outlook = Outlook(known.world, Horizon(known.world), known.window_s)
     except ValueError as error:
         raise BadInput(f"{public}: world: {error}") from None
     announce(f"nominal network ready after {time.monotonic() - began:.2f} s")
-    controller = Controller(endpoint, twin, node_id)
+    controller = Controller(endpoint, twin, node_id, outlook)
     signal.signal(signal.SIGTERM, lambda *_: controller.stop())
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor decides when a run ends
     return controller.run()

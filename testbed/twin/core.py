@@ -179,6 +179,14 @@ class Twin:
             part.tell(found)
         return {name: value.mean for name, value in found.along_track_km.items()}
 
+    def link_belief(self, link: NominalLink) -> LinkBelief:
+        """What is believed of a link, also of one that does not exist yet; not to be changed."""
+        known = self.links.get(link.id)
+        if known is None:
+            donor = self._latest.get(baseline_key(link)) or self._latest.get(link.group)
+            known = self.links[donor].inherit() if donor in self.links else LinkBelief()
+        return known
+
     # --- predict ------------------------------------------------------------------------------
 
     def predict(self, window: int) -> list[Record]:

@@ -45,12 +45,12 @@ class Seasons:
         #: errors of the periods that were believed
         self.past = Reservoir(96)
 
-    def expected(self) -> float | None:
-        """The next value by the best period; None when there is no convincing one with a value."""
+    def expected(self, steps: int = 1) -> float | None:
+        """The value `steps` windows on by the best period; None when no convincing one has a value."""
         lag = self._best()
         if lag is None:
             return None
-        value = float(self._ring[(self._now - lag) % len(self._ring)])
+        value = float(self._ring[(self._now - lag + (steps - 1) % lag) % len(self._ring)])
         return None if math.isnan(value) else value
 
     def _best(self) -> int | None:
@@ -138,15 +138,19 @@ class Forecast:
     def _persists(self) -> bool:
         return self.past.count >= _ENOUGH and self._error_last.value < 0.97 * self._error_usual.value
 
-    def band(self, base: float, scale: float, belief_sd: float, low: float) -> Band:
-        """The prediction of base + scale x value, not below `low`; `belief_sd` is the doubt about base."""
-        seasonal = self.seasons.expected()
+    def band(self, base: float, scale: float, belief_sd: float, low: float, steps: int = 1) -> Band:
+        """The prediction of base + scale x value, not below `low`, `steps` windows on.
+
+        `belief_sd` is the doubt about base.
+        """
+        seasonal = self.seasons.expected(steps)
         if seasonal is not None and self.seasons.past.count >= Seasons.USED:
             return self._seasonal_band(seasonal, base, scale, belief_sd, low)
         mean, past = self.mean, self.past
         shift, width = 0.0, 1.0
         if self._persists:
-            shift, width = self.noise.forecast(), math.sqrt(1.0 - self.noise.phi**2)
+            kept = self.noise.phi ** (steps - 1)
+            shift, width = kept * self.noise.forecast(), math.sqrt(1.0 - (kept * self.noise.phi) ** 2)
         spread = max(self.noise.sd, float(past.ordered().std(ddof=1)) if past.count > 2 else 0.0)
         sd = max(math.hypot(scale * width * spread, belief_sd), 1e-9)
         centre = max(base + scale * (mean + shift), low)

@@ -60,6 +60,7 @@ class NominalLink(NamedTuple):
     frame_bits: int
     #: of links between a satellite and a place that is none
     sighting: Sighting | None = None
+    elevation_deg: float = math.nan
 
 
 class RadioBelief(Protocol):
@@ -199,6 +200,13 @@ class NominalNetwork:
                 links[row] = links[row]._replace(sighting=sighting)
         return links
 
+    def serving(self, t_s: float) -> dict[str, str]:
+        """Terminal -> satellite or station that serves it, "" for none, by the last decision up to `t_s`.
+
+        Calls must not go back in time, as for `at`.
+        """
+        return dict(self._world.epoch(max(t_s, 0.0)).serving)
+
     def _link(self, places: tuple[str, ...], row: tuple[Any, ...]) -> NominalLink:
         src, dst, kind_number, delay_ns, jitter_ns, rate, snr, loss, frame_error, frame_bits = row[:10]
         range_m, elevation_deg = row[10:]
@@ -227,7 +235,7 @@ class NominalNetwork:
         propagation_ms = range_m / SPEED_OF_LIGHT_M_S * 1e3 if math.isfinite(range_m) else delay_ms
         return NominalLink(
             f"{source}>{sink}", source, sink, kind, place, direction, group, delay_ms, propagation_ms,
-            jitter_ns / 1e6, rate, snr, loss, frame_error, frame_bits,
+            jitter_ns / 1e6, rate, snr, loss, frame_error, frame_bits, elevation_deg,
         )  # fmt: skip
 
     def _owner(self, source: str, sink: str) -> tuple[str, str]:

@@ -26,7 +26,7 @@ PACKETS: Final = "packets"
 #: single values of a window that enter the CRPS
 _CRPS_SAMPLES: Final = 40
 #: windows for which predictions wait for what is observed
-_WAITING: Final = 12
+_WAITING: Final = 5
 #: a target that was not observed for so many publications is forgotten
 _FORGOTTEN: Final = 30
 #: baselines that predictions carry
