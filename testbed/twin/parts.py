@@ -61,8 +61,10 @@ class Part(Protocol):
 def build(knowledge: Knowledge, events: Events, threshold: float) -> list[Part]:
     """The parts of a twin; `threshold` is the CUSUM threshold from the shared false-alarm rate."""
     # here, because the parts are written against what this module says
+    from testbed.twin.clocks import Clocks
     from testbed.twin.flows import Flows
     from testbed.twin.members import Members
     from testbed.twin.orbit import Orbits
 
-    return [Orbits(events, threshold), Flows(), Members()]
+    clocks = Clocks(knowledge.node_places, events, threshold)
+    return [Orbits(events, threshold), clocks, Flows(), Members()]
