@@ -87,6 +87,14 @@ class Public:
         """The same with other tables of some nodes."""
         return replace(self, nodes={**self.nodes, **nodes})
 
+    def until(self, duration_s: float) -> Public:
+        """The same, run for longer or shorter, s: what is published of the world goes on."""
+        return replace(
+            self,
+            run=replace(self.run, duration_s=duration_s),
+            world=replace(self.world, duration_s=duration_s),
+        )
+
     def with_epoch(self, epoch_s: float) -> Public:
         """The same with link tables at another interval, s."""
         return replace(
