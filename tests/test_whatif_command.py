@@ -60,7 +60,11 @@ def test_a_scenario_is_tried_as_it_is_published(tmp_path: Path) -> None:
 def test_a_run_is_tried_from_its_last_belief(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     records = [
         _belief(2.0, "edge-sat", "service_factor", 1.0),
-        *(_belief(12.0, f"sat-{n}>gateway-site", "delay_bias_ms", 80.0, 1.0) for n in (1, 2, 3, 4)),
+        *(
+            _belief(12.0, f"sat-{n}>{gateway}", "delay_bias_ms", 80.0, 1.0)
+            for n in (1, 2, 3, 4)
+            for gateway in ("gateway-site", "gateway-south")
+        ),
     ]
     folder, file = _run_folder(tmp_path / "run", records), tmp_path / "report.json"
     with pytest.raises(SystemExit) as ended:

@@ -73,7 +73,6 @@ def bench(
     ] = None,
     duration: Annotated[float | None, typer.Option(metavar="S", help="soak, trace: how long.")] = None,
     rate: Annotated[float | None, typer.Option(metavar="N", help="soak: messages a second.")] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="twin: the short form, under a minute.")] = False,
     json_file: JsonFile = None,
 ) -> None:
     """Measure this machine: figures beside the limits they should keep."""
@@ -83,8 +82,6 @@ def bench(
         for each, about in known().items():
             print(f"{each:<12}{about}")
         raise BadInput("bench: NAME is missing, give one of those above, or all")
-    content, holds = run_bench(
-        name, elements=elements, plot=plot, trace=trace, duration=duration, rate=rate, quick=quick or None
-    )
+    content, holds = run_bench(name, elements=elements, plot=plot, trace=trace, duration=duration, rate=rate)
     write_json(json_file, content)
     raise typer.Exit(0 if holds else 1)

@@ -1,7 +1,7 @@
 """The epoch thread: computes the link table ahead of time and posts it, on absolute deadlines.
 
 Epoch k is in force from t0 + k * epoch_s. Its table is computed a few epochs earlier; one that is posted
-after its time is an overrun, and counted.
+after its time is an overrun, and counted. Orders that come in between are obeyed from the next table on.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any, Final
 import numpy as np
 
 from emulator.epochs import LinkUpdates, RecordedTable, write_table
+from emulator.orders import Orders
 from emulator.table import LinkTable
 from emulator.world import World
 from testbed.plant.deviations import Truth
@@ -55,6 +56,18 @@ class Epochs:
         self.failure = ""
         self._serving: dict[str, str] = {}
         self._handovers: list[Handover] = []
+        self._ordered: Orders | None = None
+
+    def order(self, orders: Orders) -> float:
+        """Have the tables from the next on obey these orders, and no others; from which run time on, s.
+
+        May be called from any thread. WorldError, one sentence, when they name what is not there.
+        """
+        self._world.check_orders(orders)
+        with self._lock:
+            self._ordered = orders
+            # the one that is perhaps being computed now may have begun without them
+            return (self.count + (self._thread is not None)) * self._epoch_s
 
     def prepare(self, t0_ns: int) -> None:
         """Compute and post the tables that are due first, before anything starts."""
@@ -101,6 +114,10 @@ class Epochs:
         began = time.perf_counter()
         t_s = self.count * self._epoch_s
         self._truth.at(t_s)
+        with self._lock:
+            if self._ordered is not None:
+                # a whole one for another, by the one thread that reads them
+                self._world.orders, self._ordered = self._ordered, None
         table = self._world.epoch(t_s)
         due_ns = self._t0_ns + round(t_s * 1e9)
         posted = self.updates.post(due_ns, table)

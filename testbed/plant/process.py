@@ -27,6 +27,7 @@ from testbed.plant.epochs import Epochs
 from testbed.plant.internet import Internet
 from testbed.plant.ledger import ledger
 from testbed.plant.observe import LinkObserver
+from testbed.plant.ordering import orders_of
 from testbed.plant.ranging import Ranging
 from testbed.plant.ticks import Ticks
 from testbed.ports import Ports
@@ -222,6 +223,12 @@ class Plant:
                 done, text = True, f"port {port} stands at {place}"
             else:
                 text = f"there is no place {place!r}"
+        elif command.name == "orders":
+            try:
+                from_s = self._epochs.order(orders_of(command.arguments))
+                done, text = True, f"obeyed from {from_s:.1f} s of the run on"
+            except ValueError as error:
+                text = str(error)
         self._member.send(wire.CommandResult(command.number, done, text))
 
     def _end(self, window: int) -> None:

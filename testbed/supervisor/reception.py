@@ -69,6 +69,10 @@ class Reception:
         alive = member is not None and member.state != "gone" and not self._stage.has_ended(message.id)
         if alive and member is not None and member.pid != message.pid and member.state != "bye":
             return f"a node of this name is running already (process {member.pid})"
+        child = self._stage.children.get(message.id)
+        if message.id in (CHANNEL, TWIN) and child is not None and child.process.pid != message.pid:
+            # Its word is believed, and its requests are carried out.
+            return f"this run has started its own {message.id}"
         known = self._stage.nodes.get(message.id, {})
         if "port" in known and known["place"] != message.place:
             # Its port stands there, and a replay of the run relies on it.
