@@ -30,6 +30,8 @@ class Figures:
     ratios: dict[str, float] = field(default_factory=dict)
     #: keys of `limits` that are lower bounds; the others are upper bounds
     at_least: frozenset[str] = frozenset()
+    #: tables beside the figures, by name
+    tables: dict[str, Any] = field(default_factory=dict)
 
     def holds(self, key: str) -> bool:
         """Whether a figure or ratio keeps its limit; true when it has none."""
@@ -39,12 +41,13 @@ class Figures:
         return value >= limit if key in self.at_least else value <= limit
 
     def as_dict(self) -> dict[str, Any]:
-        """`{"bench", "figures", "limits", "ratios"}`; what is not finite is None."""
+        """`{"bench", "figures", "limits", "ratios"}` and the tables; what is not finite is None."""
         return {
             "bench": self.bench,
             "figures": _finite(self.figures),
             "limits": _finite(self.limits),
             "ratios": _finite(self.ratios),
+            **self.tables,
         }
 
 

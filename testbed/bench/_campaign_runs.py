@@ -27,6 +27,8 @@ AT_LEAST_S: Final = 60.0
 QUIET_RUN_S: Final = 1200.0
 TERMINALS: Final = 3
 SERVERS: Final = ("edge-1", "edge-2")
+LINE: Final = "gateway-site>data-centre"
+_NOT_THE_LINE: Final = 0.8
 _SITES: Final = ((46.3, 8.4), (47.9, 10.6), (46.9, 12.4))
 
 
@@ -61,8 +63,11 @@ def draw(number: int, seed: int, run_s: float = RUN_S) -> Case:
     case = Case(number, kind, target, size, start_s, run_s, run_seed)
     if not target:
         lasting = in_use(scenario_of(case, bare=True), start_s or 0.5 * run_s)
-        links = sorted(link for link, end_s in lasting.items() if end_s - start_s >= AT_LEAST_S)
         satellites = sorted({end for link in lasting for end in link.split(">") if end.startswith("sat-")})
+        links = sorted(link for link, end_s in lasting.items() if end_s - start_s >= AT_LEAST_S)
+        # the line lasts always: without this it would be the target of most runs
+        if len(links) > 1 and random.random() < _NOT_THE_LINE:
+            links.remove(LINE)
         target = str(random.choice(satellites if kind == "stale_orbit" else links))
         case = replace(case, target=target)
     return case
@@ -101,7 +106,7 @@ def in_use(scenario: Scenario, from_s: float) -> dict[str, float]:
     duration_s = scenario.run.duration_s
     lasting: dict[str, float] = {}
     for t_s in np.arange(from_s, duration_s, 2.0):
-        now = {"gateway-site>data-centre"}
+        now = {LINE}
         for terminal, satellite in world.epoch(float(t_s)).serving.items():
             if satellite:
                 now |= {f"{terminal}>{satellite}", f"{satellite}>gateway-site"}
@@ -169,6 +174,7 @@ def scenario_of(case: Case, *, bare: bool = False) -> Scenario:
         "links": [
             {"a": "gateway-site", "b": "data-centre", "rate_mbps": 20.0, "delay_ms": 0.5, "jitter_ms": 0.02}
         ],
+        "access": {"hysteresis_deg": 15.0},
         "nodes": {
             "sensor": {
                 "role": "sensor", "count": TERMINALS, "place": "field", "sink": "gateway-1",

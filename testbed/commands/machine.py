@@ -73,6 +73,7 @@ def bench(
     ] = None,
     duration: Annotated[float | None, typer.Option(metavar="S", help="soak, trace: how long.")] = None,
     rate: Annotated[float | None, typer.Option(metavar="N", help="soak: messages a second.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="twin: the short form, under a minute.")] = False,
     json_file: JsonFile = None,
 ) -> None:
     """Measure this machine: figures beside the limits they should keep."""
@@ -82,6 +83,8 @@ def bench(
         for each, about in known().items():
             print(f"{each:<12}{about}")
         raise BadInput("bench: NAME is missing, give one of those above, or all")
-    content, holds = run_bench(name, elements=elements, plot=plot, trace=trace, duration=duration, rate=rate)
+    content, holds = run_bench(
+        name, elements=elements, plot=plot, trace=trace, duration=duration, rate=rate, quick=quick or None
+    )
     write_json(json_file, content)
     raise typer.Exit(0 if holds else 1)

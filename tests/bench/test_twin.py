@@ -1,0 +1,128 @@
+"""The campaign of the twin: what is drawn, what one run yields, and how figures are made of many."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+
+from testbed.bench import Figures
+from testbed.bench._campaign import Told, carry_out
+from testbed.bench._campaign_figures import confusion_of, figures_of, kinds_of, upper_rate
+from testbed.bench._campaign_runs import AT_LEAST_S, KINDS, QUIET_FIRST_S, Case, draw, quiet, scenario_of
+
+RAIN = Case(0, "rain", "gateway-site", 5.0, 60.0, 240.0, 1)
+
+
+def _told(case: Case = RAIN, **values: object) -> Told:
+    seen: dict[str, object] = {
+        "cause": "attenuation", "right": True, "detected": True, "delay_s": 2.0, "sigmas": 10.0,
+        "estimate": 5.05, "low95": 4.95, "high95": 5.15, "quiet_s": 60.0, "update_ms": [1.0, 2.0],
+        "records": 3_000, "twin_cpu_s": 1.0,
+    }  # fmt: skip
+    return Told(case, **{**seen, **values})  # type: ignore[arg-type]
+
+
+def test_a_number_and_a_seed_make_a_run_and_others_another_one() -> None:
+    cases = [draw(number, 1) for number in range(len(KINDS))]
+    assert cases == [draw(number, 1) for number in range(len(KINDS))]
+    assert cases != [draw(number, 2) for number in range(len(KINDS))]
+    assert [case.kind for case in cases] == list(KINDS)
+    for case in cases:
+        if case.kind != "stale_orbit":
+            assert QUIET_FIRST_S <= case.start_s <= case.duration_s - AT_LEAST_S
+
+
+def test_what_happens_is_in_the_plants_scenario_and_not_in_what_the_twin_knows() -> None:
+    scenario = scenario_of(RAIN)
+    ((kind, target, at),) = ((d.kind, d.target, d.at) for d in scenario.deviations)
+    assert (kind, target, at) == ("rain", "gateway-site", 0.25)
+    assert scenario.public() == scenario_of(RAIN, bare=True).public()
+
+
+def test_nothing_happens_in_a_quiet_run() -> None:
+    case = quiet(3, 1)
+    assert not scenario_of(case).deviations
+    assert case.start_s == math.inf
+
+
+def test_a_run_is_carried_out_and_summed_up() -> None:
+    told = carry_out(replace(RAIN, duration_s=100.0))
+    assert (told.cause, told.right, told.detected) == ("attenuation", True, True)
+    assert 0.0 < told.delay_s < 5.0
+    assert told.covered
+    assert told.error < 0.04
+    assert len(told.update_ms) == 200
+    assert told.sigmas == pytest.approx(5.0 / 0.3)
+    assert told.inside["snr_db"][1] > 100
+    assert not told.false
+
+
+def test_errors_are_relative_and_those_within_a_tenth_of_a_decibel_are_none_to_speak_of() -> None:
+    assert _told().error == pytest.approx(0.05 / 5.0)
+    small = replace(RAIN, size=1.0)
+    # a tenth of a decibel is two per cent of five
+    assert _told(small, estimate=1.1).error == pytest.approx(0.02)
+    server = replace(RAIN, kind="slow_server", size=0.5)
+    assert _told(server, estimate=0.52).error == pytest.approx(0.04)
+
+
+def test_a_size_is_known_when_its_interval_says_so() -> None:
+    assert _told(low95=4.81, high95=5.19).identified
+    assert not _told(low95=4.79, high95=5.21).identified
+    assert not _told(low95=math.nan, high95=math.nan).identified
+
+
+def test_figures_of_known_runs() -> None:
+    missed = _told(cause="nothing", right=False, detected=False, delay_s=math.nan, estimate=math.nan,
+                   low95=math.nan, high95=math.nan)  # fmt: skip
+    wrong = _told(cause="congestion", right=False, delay_s=4.0, low95=5.01, high95=5.03)
+    figures = figures_of([_told(), wrong, missed], [_told(quiet(0, 1), quiet_s=86_400.0, false=["clock x"])])
+    assert figures["detected_share"] == pytest.approx(2 / 3)
+    assert figures["attribution_accuracy"] == pytest.approx(1 / 2)
+    assert figures["interval_coverage"] == pytest.approx(1 / 2)
+    assert figures["recovery_error_median"] == pytest.approx(0.01)
+    assert figures["detection_s_p95"] == math.inf
+    assert figures["false_alarms_per_day"] == pytest.approx(1.0, rel=0.01)
+    assert figures["records_per_s_at_one_core"] == pytest.approx(3_000)
+    assert figures["cpu_share_at_1000_records_per_s"] == pytest.approx(1 / 3)
+
+
+def test_what_lies_in_the_noise_of_one_window_does_not_count_for_the_delay() -> None:
+    late = _told(delay_s=60.0, sigmas=1.0)
+    assert figures_of([_told(), late], [])["detection_s_p95"] == 2.0
+
+
+def test_the_confusion_tells_wrong_causes_wrong_places_and_alarms_for_nothing() -> None:
+    runs = [
+        _told(),
+        _told(cause="congestion", right=False),
+        _told(right=False),
+        _told(cause="nothing", right=False, false=["unknown/ms a>b at 3 s"]),
+    ]
+    assert confusion_of(runs, []) == {
+        "rain": {"attenuation": 1, "congestion": 1, "attenuation, elsewhere": 1, "nothing": 1},
+        "nothing": {"unknown/ms": 1},
+    }
+
+
+def test_a_row_for_each_kind_that_was_run() -> None:
+    rows = kinds_of([_told(), _told(delay_s=4.0)])
+    assert list(rows) == ["rain"]
+    assert rows["rain"]["detection_s_p50"] == 2.0
+    assert rows["rain"]["detection_s_p95"] == 4.0
+
+
+def test_the_bound_of_a_rate_is_that_of_the_poisson_distribution() -> None:
+    # three over the time when nothing was seen: -ln 0.05
+    assert upper_rate(0, 2.0) == pytest.approx(-math.log(0.05) / 2.0)
+    assert upper_rate(1, 1.0) == pytest.approx(4.744, abs=0.001)
+
+
+def test_tables_stand_beside_the_figures() -> None:
+    made = Figures("twin", {"a": math.inf}, tables={"confusion": {"rain": {"clock": 1}}})
+    assert made.as_dict() == {
+        "bench": "twin", "figures": {"a": None}, "limits": {}, "ratios": {},
+        "confusion": {"rain": {"clock": 1}},
+    }  # fmt: skip
