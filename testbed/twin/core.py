@@ -105,6 +105,8 @@ class Twin:
         self.table = StateTable()
         self.synchronisation = Synchronisation(self.window_s)
         self.parts = parts.build(knowledge, self.events, self.threshold)
+        for part in self.parts:
+            self._watching.passes = getattr(part, "passes", self._watching.passes)
         self._wanted = frozenset({"link", "task", "flow"}).union(*(part.measurements for part in self.parts))
 
     def rehearse(self) -> None:

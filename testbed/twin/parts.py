@@ -65,6 +65,8 @@ def build(knowledge: Knowledge, events: Events, threshold: float) -> list[Part]:
     from testbed.twin.flows import Flows
     from testbed.twin.members import Members
     from testbed.twin.orbit import Orbits
+    from testbed.twin.telemetry import Telemetry
 
     clocks = Clocks(knowledge.node_places, events, threshold)
-    return [Orbits(events, threshold), clocks, Flows(), Members()]
+    telemetry = Telemetry(knowledge.node_places, events, threshold)
+    return [Orbits(events, threshold), clocks, telemetry, Flows(), Members()]

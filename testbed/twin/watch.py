@@ -61,6 +61,10 @@ class SilenceWatch:
         if self.reports >= self._KNOWN_AFTER:
             self._sign(True, begins_s)
 
+    def passed(self, begins_s: float) -> None:
+        """No report of the link, but packets are known to have crossed it."""
+        self._sign(False, begins_s)
+
     def reported(self, begins_s: float, out: float, dropped_down: float, has_snr: bool) -> None:
         """A report came: packets that completed the hop, packets dropped because it was down."""
         self.reports += 1

@@ -6,7 +6,7 @@ The statistics of one watch are in `watch`, the events in `events`; here they me
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from nodes.wire import Record
 from testbed.twin.attribution import LINK_DOWN
@@ -42,6 +42,8 @@ class LinkWatching:
         self._threshold, self._chance, self._window_s = threshold, chance, window_s
         self._links: dict[str, _Watches] = {}
         self._missing = MissingRate()
+        #: whether a packet sent after a run time (s) is known to have crossed a link that does not report
+        self.passes: Callable[[str, float], bool] | None = None
 
     def begin(self, link: str) -> None:
         """A link exists from now on; what was known about an earlier one of that name is forgotten."""
@@ -98,7 +100,11 @@ class LinkWatching:
                 known += watch.reports > 0
                 missing += watch.reports > 0 and report is None
             if report is None:
-                watch.missing(begins_s)
+                since_s = watch.onset_s if watch.down_windows else begins_s
+                if self.passes is not None and self.passes(name, since_s):
+                    watch.passed(begins_s)
+                else:
+                    watch.missing(begins_s)
                 continue
             number = numbers(report)
             watch.reported(
