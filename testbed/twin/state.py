@@ -113,8 +113,10 @@ class StateTable:
 
     def apply(self, delta: Delta) -> bool:
         """Takes over another table's changes; False, changing nothing, when some before them are missing."""
-        if not delta.whole and delta.since != self.version:
+        if not delta.whole and delta.since > self.version:
             return False
+        if delta.version < self.version:
+            return True  # a repetition of what is known
         if delta.whole:
             self._entries.clear()
             self._gone.clear()

@@ -189,6 +189,14 @@ class Outcome:
         return [(r.tags["kind"], r.tags["where"]) for r in self.of("detection")]
 
 
+def nominal(_spec: WorldSpec, belief: RadioBelief, handover_s: float = math.inf) -> SyntheticNetwork:
+    """The network as a twin with a belief takes it to be."""
+    return SyntheticNetwork(
+        lambda place, direction: belief.fade_db(place, direction) - belief.bias_db(place, direction),
+        handover_s,
+    )
+
+
 def make_twin(duration_s: float, handover_s: float = math.inf, false_alarms_per_day: float = 0.1) -> Twin:
     known = Knowledge(
         public_world(duration_s), duration_s, WINDOW_S, dict(SERVERS),
@@ -196,13 +204,7 @@ def make_twin(duration_s: float, handover_s: float = math.inf, false_alarms_per_
         Settings(false_alarms_per_day=false_alarms_per_day),
     )  # fmt: skip
 
-    def build(_spec: WorldSpec, belief: RadioBelief) -> SyntheticNetwork:
-        return SyntheticNetwork(
-            lambda place, direction: belief.fade_db(place, direction) - belief.bias_db(place, direction),
-            handover_s,
-        )
-
-    twin = Twin(known, build)
+    twin = Twin(known, lambda spec, belief: nominal(spec, belief, handover_s))
     twin.begin(START_NS)
     return twin
 
@@ -235,6 +237,7 @@ class Synthetic:
     start_ns, window_ns = START_NS, WINDOW_NS
     run = staticmethod(run_twin)
     make_twin = staticmethod(make_twin)
+    network = staticmethod(nominal)
     world = staticmethod(public_world)
 
 
