@@ -60,6 +60,7 @@ def _predicted(quantity: str, *more: str) -> Query:
     return Query(_of_link("prediction", ", ".join(what), "target", f"\"quantity\" = '{quantity}'"))
 
 
+_RECENT_OF_ALL: Final = "\"target\" = 'all' AND \"over\" = 'recent'"
 _COMPARED: Final = (*band("lower", "upper", BLUE), coloured("predicted", BLUE), coloured("observed", ORANGE))
 _WITH_BAND: Final = "The band holds 90 % of the windows if the twin is right about its own uncertainty."
 
@@ -226,6 +227,52 @@ def _twin() -> list[Panel]:
             "What the twin reported, with its estimate of the size and of when it began (run time, s).",
             'SELECT "kind", "target", "where", "size", "size_sd", "unit", "onset_s", "detected_s" '
             f'FROM "detection" WHERE {_RUN}',
+        ),
+        time_series(
+            "Sizes of what was detected",
+            "Each deviation while it lasts: the twin's estimate and the interval that holds its size 19 "
+            "times in 20, in the unit of its kind.",
+            Query(_of_run("estimate", 'last("size")', "target"), "$tag_target"),
+            Query(_of_run("estimate", 'last("low95")', "target"), "$tag_target, lower"),
+            Query(_of_run("estimate", 'last("high95")', "target"), "$tag_target, upper"),
+        ),
+        time_series(
+            "Age of what the twin knows",
+            "99th percentile of the age of information, by kind of telemetry.",
+            Query(_of_run("sync", 'last("age_p99_s")', "of", "\"subject\" = 'age'"), "$tag_of"),
+            unit="s",
+        ),
+        time_series(
+            "Better than the climatology",
+            "1 less the twin's CRPS over that of the distribution seen at first: above 0 the twin is better. "
+            "All targets together, of the last ten seconds.",
+            Query(
+                _of_run("fidelity", 'last("crps_skill_climatology")', "quantity", _RECENT_OF_ALL),
+                "$tag_quantity",
+            ),
+        ),
+        time_series(
+            "Error of predictions of delay",
+            "Mean absolute error of a window's delay, and first Wasserstein distance of single packets.",
+            Query(
+                _of_run(
+                    "fidelity",
+                    'last("mae") AS "of windows", last("w1") AS "of packets"',
+                    where=f"{_RECENT_OF_ALL} AND \"quantity\" = 'delay_ms'",
+                )
+            ),
+            unit="ms",
+        ),
+        table(
+            "Actions",
+            "What the twin proposed, tried on itself and ordered, and what came of it.",
+            f'SELECT * FROM "action" WHERE {_RUN}',
+        ),
+        table(
+            "What comes next",
+            "By terminal: who serves it, and its next handover (run time, s).",
+            'SELECT "target", "serving", "next", "next_s", "handovers" '
+            f'FROM "outlook" WHERE {_RUN} AND "serving" != \'\'',
         ),
         table(
             "Events", "The life of the run and its nodes.", f'SELECT "what", "text" FROM "event" WHERE {_RUN}'

@@ -13,6 +13,10 @@ from nodes.wire import Record
 from testbed.report.collect import RunData
 from testbed.report.verdicts import DETECTION_S
 from testbed.twin import matching, scoring
+from testbed.twin.streaming import WHOLE
+
+#: measures whose course over the run is kept
+OVER_TIME = ("n", "mae", "crps", "picp90", "packet_picp90", "skill_constant", "crps_skill_climatology", "w1")
 
 
 def twin_section(data: RunData) -> dict[str, Any]:
@@ -34,11 +38,35 @@ def twin_section(data: RunData) -> dict[str, Any]:
         "calibration": score.get("calibration") or {},
         "detections": detections,
         "deviations": deviations,
+        "confusion": matching.confusion(detections, data.of("plant_event"), DETECTION_S, data.t0_ns),
+        "losses": score.get("losses") or {},
+        "fidelity_over_time": _over_time(data),
+        "outlook": _outlook(data),
         "synchronisation": _synchronisation(data.of("sync")),
         "actions": [
             {"t_s": data.seconds(r.t_ns), **r.tags, **r.fields} for r in data.of("action")
         ],
     }  # fmt: skip
+
+
+def _over_time(data: RunData) -> dict[str, dict[str, list[Any]]]:
+    """Fidelity of all targets together as the twin told it while it ran: quantity -> t_s and figures."""
+    found: dict[str, dict[str, list[Any]]] = {}
+    for record in data.of("fidelity", target=WHOLE, over="recent"):
+        series = found.setdefault(record.tags.get("quantity", ""), {"t_s": []})
+        series["t_s"].append(data.seconds(record.t_ns))
+        for name in OVER_TIME:
+            series.setdefault(name, []).append(record.fields.get(name))
+    return found
+
+
+def _outlook(data: RunData) -> dict[str, dict[str, Any]]:
+    """What the twin last said of every terminal's next handover."""
+    return {
+        record.tags.get("target", ""): {"said_s": data.seconds(record.t_ns), **record.fields}
+        for record in data.of("outlook")
+        if "ahead_s" not in record.tags
+    }
 
 
 def _synchronisation(records: list[Record]) -> dict[str, Any]:
@@ -69,7 +97,10 @@ def _status(data: RunData) -> str:
 
 
 def _detection(data: RunData, record: Record) -> dict[str, Any]:
-    kept = ("onset_s", "detected_s", "size", "size_sd", "unit", "statistic", "threshold", "links")
+    kept = (
+        "onset_s", "detected_s", "size", "size_sd", "low95", "high95", "unit", "statistic", "threshold",
+        "links",
+    )  # fmt: skip
     found: dict[str, Any] = {
         "kind": record.tags.get("kind", "unknown"),
         "target": record.tags.get("target", ""),
@@ -83,7 +114,22 @@ def _detection(data: RunData, record: Record) -> dict[str, Any]:
         if r.t_ns > record.t_ns
     ]  # fmt: skip
     found["recovered_s"] = min(over, default=None)
+    found["in_the_end"] = _last_size(data, record, found)
     return found
+
+
+def _last_size(data: RunData, record: Record, found: dict[str, Any]) -> dict[str, Any] | None:
+    """The size as the twin knew it when the deviation was over, or last; None when it said no more of it."""
+    until_s = math.inf if found["recovered_s"] is None else found["recovered_s"]
+    of_it = {"kind": found["kind"], "target": found["target"]}
+    later = [
+        r for name in ("estimate", "recovery") for r in data.of(name, **of_it)
+        if r.t_ns > record.t_ns and data.seconds(r.t_ns) <= until_s and "size" in r.fields
+    ]  # fmt: skip
+    if not later:
+        return None
+    last = max(later, key=lambda r: r.t_ns)
+    return {key: last.fields.get(key) for key in ("size", "size_sd", "low95", "high95", "unit")}
 
 
 def overall(fidelity: dict[str, Any], quantity: str) -> dict[str, Any]:

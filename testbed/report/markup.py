@@ -55,6 +55,12 @@ def panel(title: str, body: str) -> str:
     return f"<section><h2>{escape(title)}</h2>{body}</section>"
 
 
+def panel_figure(svg: str, caption: str) -> str:
+    """A figure with its caption; nothing when there is no figure."""
+    note = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
+    return f"<figure><div class='scroll'>{svg}</div>{note}</figure>" if svg else ""
+
+
 def details(label: str, body: str) -> str:
     """What a reader opens only when wanted."""
     return f"<details><summary>{escape(label)}</summary>{body}</details>"

@@ -5,11 +5,11 @@ from __future__ import annotations
 from html import escape
 from typing import Any
 
-from testbed.report import channel_figures, figures, self_measurement, style, worldmap
+from testbed.report import channel_figures, figures, self_measurement, style, twin_views, worldmap
 from testbed.report.belief import overall
 from testbed.report.books import books
 from testbed.report.collect import RunData
-from testbed.report.markup import CSS, details, panel, table, tile, verdict_row
+from testbed.report.markup import CSS, details, panel, panel_figure, table, tile, verdict_row
 from testbed.report.terminal import QUANTITIES, number, place_of, size_of
 from testbed.twin.matching import SHOWER
 
@@ -25,6 +25,8 @@ def page(data: RunData, report: dict[str, Any]) -> str:
             _verdicts(report),
             _noticed(data, report),
             _delays(data, report),
+            twin_views.course(data, report),
+            twin_views.synchronisation(report),
             _services(data),
             _channel(data, report),
             _where(data, report),
@@ -102,12 +104,23 @@ def _verdicts(report: dict[str, Any]) -> str:
 def _noticed(data: RunData, report: dict[str, Any]) -> str:
     twin = report["twin"]
     rows = [
-        [f"{d['kind']} at {place_of(d)}", size_of(d), number(d["onset_s"]), number(d["detected_s"]),
-         number(d["recovered_s"]),
+        [f"{d['kind']} at {place_of(d)}", size_of(d), size_of(d["in_the_end"] or d), number(d["onset_s"]),
+         number(d["detected_s"]), number(d["recovered_s"]),
          "nothing" if d["matches"] is None else twin["deviations"][d["matches"]]["deviation"]]
         for d in twin["detections"]
     ]  # fmt: skip
-    listed = table(["detected", "size", "onset, s", "noticed at, s", "over at, s", "what it was"], rows)
+    listed = table(
+        [
+            "detected",
+            "size (95 % interval)",
+            "size in the end",
+            "onset, s",
+            "noticed at, s",
+            "over at, s",
+            "what it was",
+        ],
+        rows,
+    )
     body = panel_figure(
         figures.timeline(data, report),
         "Above, what the plant did and the twin was not told; below, from when to when the twin said so. "
@@ -115,6 +128,7 @@ def _noticed(data: RunData, report: dict[str, Any]) -> str:
     )
     nothing = "The twin detected nothing." if twin["enabled"] else "This run had no twin."
     body += listed if rows else f"<p>{nothing}</p>"
+    body += twin_views.confusion(report)
     body += panel_figure(
         figures.residuals(data, report),
         "Whitened residuals: a twin that knows everything leaves noise, within the dotted lines nine times "
@@ -149,15 +163,17 @@ def _delays(data: RunData, report: dict[str, Any]) -> str:
                 [label + (f", {unit}" if unit else ""), f"{row['n']:,}",
                  number(scaled[0]), number(row["nrmse"]), number(row["ks"]),
                  number(scaled[1]), number(scaled[2]), picp,
-                 number(row["skill_constant"]), number(row["skill_propagation"])]
+                 number(row["skill_constant"]), number(row["skill_propagation"]),
+                 number(row.get("crps_skill_climatology"))]
             )  # fmt: skip
     columns = ["prediction of", "windows", "mean error", "NRMSE", "KS", "W1", "CRPS", "in 90 % band",
-               "skill over constant", "skill over propagation"]  # fmt: skip
+               "skill over constant", "skill over propagation", "CRPS skill over climatology"]  # fmt: skip
     if rows:
         body += "<h3>Fidelity</h3>" + table(columns, rows)
         body += (
             "<p class='small'>Skill is 1 − error / error of the baseline: above 0 the twin is better than "
-            "it. The constant is the median of the first part of the run, frozen.</p>"
+            "it. The constant is the median of the first part of the run, frozen; the climatology is the "
+            "distribution of the same values.</p>"
         )
     return panel("Delay, modelled and observed", body) if body else ""
 
@@ -256,9 +272,3 @@ def _method(report: dict[str, Any]) -> str:
 
 def _share_of_core(share: float | None) -> str:
     return "" if share is None else f"{share:.0%} of one core"
-
-
-def panel_figure(svg: str, caption: str) -> str:
-    """A figure with its caption; nothing when there is no figure."""
-    note = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
-    return f"<figure><div class='scroll'>{svg}</div>{note}</figure>" if svg else ""

@@ -45,6 +45,9 @@ def show(document: dict[str, Any], folder: str, console: Console) -> None:
     fidelity = _fidelity(document["twin"])
     if fidelity.row_count:
         console.print(fidelity)
+    ages = _synchronisation(document["twin"])
+    if ages.row_count:
+        console.print(ages)
     console.print(Text(f"report: {folder}/report.html", style="bold"), soft_wrap=True)
 
 
@@ -150,7 +153,13 @@ def size_of(found: dict[str, Any]) -> str:
         return "–"
     spread = "" if found["size_sd"] is None else f" ± {number(found['size_sd'], 2)}"
     unit = "" if found["unit"] in (None, "ratio") else f" {found['unit']}"
-    return f"{number(found['size'])}{spread}{unit}"
+    return f"{number(found['size'])}{spread}{unit}{interval_of(found)}"
+
+
+def interval_of(found: dict[str, Any]) -> str:
+    """The 95 % interval of a size, with a blank before it; empty when none was told."""
+    low, high = found.get("low95"), found.get("high95")
+    return "" if low is None or high is None else f" ({number(low)} to {number(high)})"
 
 
 def _fidelity(twin: dict[str, Any]) -> Table:
@@ -158,7 +167,7 @@ def _fidelity(twin: dict[str, Any]) -> Table:
 
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("  predicted")
-    for column in ("windows", "error", "NRMSE", "KS", "W1", "in 90%", "skill", "/prop."):
+    for column in ("windows", "error", "NRMSE", "KS", "W1", "in 90%", "skill", "/prop.", "/clim."):
         table.add_column(column, justify="right")
     for quantity, (label, unit, scale) in QUANTITIES.items():
         row = overall(twin["fidelity"], quantity)
@@ -175,5 +184,19 @@ def _fidelity(twin: dict[str, Any]) -> Table:
             "–" if picp is None else f"{picp:.0%}",
             number(row["skill_constant"], 2),
             number(row["skill_propagation"], 2),
+            number(row.get("crps_skill_climatology"), 2),
         )
+    return table
+
+
+def _synchronisation(twin: dict[str, Any]) -> Table:
+    """How old what the twin knows was, and how many of the planned updates it got."""
+    table = Table.grid(padding=(0, 2))
+    for name, row in ((twin.get("synchronisation") or {}).get("age") or {}).items():
+        said = f"age p50 {number(row.get('age_p50_s'), 2)} s, p99 {number(row.get('age_p99_s'), 2)} s"
+        if row.get("age_p99_periods") is not None:
+            said += f" ({number(row['age_p99_periods'], 2)} periods)"
+        if row.get("alignment") is not None:
+            said += f", {row['alignment']:.1%} of the planned updates"
+        table.add_row(Text(f"  {name}", style="dim"), said)
     return table

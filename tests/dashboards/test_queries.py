@@ -76,6 +76,19 @@ def sample_run() -> Iterator[Record]:
     }
     yield Record(5_000_000_000, "detection", found, size)
     yield Record(8_000_000_000, "recovery", found, size)
+    for second in (5, 6, 7):
+        t_ns = second * 1_000_000_000
+        yield Record(t_ns, "estimate", found, {"size": 8.0, "size_sd": 0.4, "low95": 7.2, "high95": 8.8})
+        yield Record(t_ns, "sync", {"subject": "age", "of": "link"}, {"age_p50_s": 0.4, "age_p99_s": 0.8})
+        for quantity in ("delay_ms", "snr_db"):
+            tags = {"target": "all", "quantity": quantity, "over": "recent"}
+            yield Record(t_ns, "fidelity", tags, {"mae": 0.3, "w1": 0.2, "crps_skill_climatology": 0.4})
+        coming: dict[str, Value] = {"serving": "sat-2", "next": "sat-3", "next_s": 40.0, "handovers": 2}
+        yield Record(t_ns, "outlook", {"target": "field-1"}, coming)
+        tags = {"target": "field-1/up", "ahead_s": "60"}
+        yield Record(t_ns, "outlook", tags, {"link": LINK, "snr_db": 9.0})
+        step: dict[str, Value] = {"action": "handover:bar=sat-2", "holds": True}
+        yield Record(t_ns, "action", {"step": "ordered", "policy": "handover"}, step)
     served = {"terminal": "field-1", "from": "sat-1", "to": "sat-2"}
     yield Record(6_000_000_000, "handover", served, {"t_s": 6.0, "utc": "2025-06-01T12:00:06.000+00:00"})
     what: dict[str, Value] = {"what": "start", "start_s": 4.0, "end_s": 7.0}

@@ -311,3 +311,86 @@ def test_nothing_is_said_of_a_twin_that_was_not_there(folder):
 
 def test_every_cause_of_a_drop_is_explained():
     assert causes.MEANINGS.keys() == {FATE_NAMES[fate] for fate in DROPS}
+
+
+# --- what the twin said of itself -------------------------------------------------------------
+
+
+def talkative(folder):
+    """A run whose twin told sizes with intervals, its fidelity, its ages and what comes next."""
+    made = folder().fill()
+    kind = {"kind": "attenuation", "target": "gateway", "where": "gateway"}
+    made.add(10.0, "estimate", kind, size=7.9, size_sd=0.2, low95=7.5, high95=8.3, unit="dB")
+    for t_s in (20.0, 30.0):
+        for quantity in ("delay_ms", "snr_db"):
+            tags = {"target": "all", "quantity": quantity, "over": "recent"}
+            made.add(t_s, "fidelity", tags, n=40, mae=0.2, picp90=0.91, crps_skill_climatology=0.42)
+        ages = {
+            "sources": 6,
+            "age_p50_s": 0.31,
+            "age_p99_s": 0.77,
+            "age_p99_periods": 1.54,
+            "alignment": 0.987,
+        }
+        made.add(t_s, "sync", {"subject": "age", "of": "link"}, **ages)
+        right = {"targets": 6, "stale_p50_s": 0.3, "stale_p99_s": 1.9, "right": 0.955}
+        made.add(t_s, "sync", {"subject": "staleness", "of": "delay_ms"}, **right)
+        coming = {
+            "serving": "sat-1",
+            "next": "sat-9",
+            "next_s": 77.5,
+            "handovers": 3,
+            "known_until_s": 1800.0,
+        }
+        made.add(t_s, "outlook", {"target": "field-1"}, **coming)
+        made.add(t_s, "outlook", {"target": "field-1/up", "ahead_s": "60"}, link="field-1>sat-1", snr_db=9.0)
+    return report.render(made.write())
+
+
+def test_causes_are_laid_beside_what_the_plant_did(good):
+    assert good.document["twin"]["confusion"] == {
+        "rain": {"attenuation": 1},
+        "slow_server": {"slow_server": 1},
+    }
+    assert "Causes given to what the plant did" in (good.folder / "report.html").read_text()
+
+
+def test_a_size_is_shown_with_the_interval_it_was_told_with_and_as_known_in_the_end(folder):
+    rendered = talkative(folder)
+    found = next(d for d in rendered.document["twin"]["detections"] if d["kind"] == "attenuation")
+    assert found["low95"] is None  # this twin told none with the detection
+    assert found["in_the_end"]["high95"] == 8.3
+    assert "7.9 ± 0.2 dB (7.5 to 8.3)" in (rendered.folder / "report.html").read_text()
+
+
+def test_the_course_of_fidelity_is_kept_and_drawn(folder):
+    rendered = talkative(folder)
+    course = rendered.document["twin"]["fidelity_over_time"]["snr_db"]
+    assert (course["t_s"], course["crps_skill_climatology"]) == ([20.0, 30.0], [0.42, 0.42])
+    assert course["w1"] == [None, None]
+    html = (rendered.folder / "report.html").read_text()
+    assert 'aria-label="Fidelity of the twin over time"' in html
+
+
+def test_ages_of_what_the_twin_knows_are_reported_wherever_a_run_is(folder):
+    rendered = talkative(folder)
+    html = (rendered.folder / "report.html").read_text()
+    assert rendered.document["twin"]["synchronisation"]["age"]["link"]["alignment"] == 0.987
+    assert "Age of information" in html
+    assert "98.7 %" in html
+    assert "age p50 0.31 s, p99 0.77 s (1.5 periods), 98.7% of the planned updates" in summary(rendered, 160)
+
+
+def test_the_next_handovers_are_told(folder):
+    rendered = talkative(folder)
+    assert rendered.document["twin"]["outlook"]["field-1"]["next_s"] == 77.5
+    assert list(rendered.document["twin"]["outlook"]) == ["field-1"]
+    assert "sat-9" in (rendered.folder / "report.html").read_text()
+
+
+def test_a_run_whose_twin_said_nothing_of_the_kind_is_reported_without_it(good):
+    twin = good.document["twin"]
+    assert (twin["fidelity_over_time"], twin["synchronisation"], twin["outlook"]) == ({}, {}, {})
+    html = (good.folder / "report.html").read_text()
+    assert "How closely the twin follows" not in html
+    assert "Fidelity of the twin over time" not in html
