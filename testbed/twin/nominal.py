@@ -235,7 +235,7 @@ class NominalNetwork:
         propagation_ms = range_m / SPEED_OF_LIGHT_M_S * 1e3 if math.isfinite(range_m) else delay_ms
         return NominalLink(
             f"{source}>{sink}", source, sink, kind, place, direction, group, delay_ms, propagation_ms,
-            jitter_ns / 1e6, rate, snr, loss, frame_error, frame_bits, elevation_deg,
+            jitter_ns / 1e6, rate, snr, loss, frame_error, frame_bits, elevation_deg=elevation_deg,
         )  # fmt: skip
 
     def _owner(self, source: str, sink: str) -> tuple[str, str]:

@@ -62,6 +62,15 @@ def test_propagation_is_part_of_the_delay(plain: dict[str, NominalLink]) -> None
     assert access.propagation_ms > 1000.0 / 299.8  # a satellite 1000 km up
 
 
+def test_only_links_to_satellites_are_sighted_and_those_with_a_radio_have_an_elevation(
+    plain: dict[str, NominalLink],
+) -> None:
+    for link in plain.values():
+        assert (link.sighting is not None) == (link.kind != "fixed")
+        assert math.isfinite(link.elevation_deg) == math.isfinite(link.snr_db)
+    assert 10.0 <= plain[next(name for name in plain if name.startswith("field>sat"))].elevation_deg <= 90.0
+
+
 @pytest.mark.parametrize(("fade", "bias"), [(4.0, 0.0), (0.0, 0.7), (0.0, -0.7), (3.0, 0.5)])
 def test_a_belief_moves_the_predicted_snr_by_exactly_itself(
     plain: dict[str, NominalLink], fade: float, bias: float
