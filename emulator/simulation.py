@@ -35,8 +35,9 @@ from emulator.traffic.arrivals import Times
 from emulator.traffic.carry import carry
 from emulator.traffic.errors import TrafficError
 from emulator.traffic.flows import FlowSet
-from emulator.traffic.layout import HELD
+from emulator.traffic.layout import HELD, SERVED, SERVED_TASKS, UNWATCHED
 from emulator.traffic.results import Results
+from emulator.traffic.servers import server_results, set_speed
 from emulator.traffic.tally import finish
 
 if TYPE_CHECKING:
@@ -123,7 +124,8 @@ class Simulation:
         )
         self._arrivals, self._index = records(arrivals), 0
         self._header = np.zeros(HEADER_WORDS, np.int64)
-        net.state[QUIET] = not log
+        net.state[QUIET] = self._traffic.state[UNWATCHED] = not log
+        self._served: list[np.ndarray[Any, Any]] = []
         self._overflow = int(net.log_words[LOG_OVERFLOW])
         self._hops_before = int(net.state[PACKET_HOPS])
         self._posts = self._of_world(tables) if isinstance(tables, WorldTables) else self._as_recorded(tables)
@@ -164,8 +166,18 @@ class Simulation:
 
     def results(self) -> Results:
         """What became of each flow, then of each pair of ports of recorded arrivals, so far."""
+        duration_s = (self.now_ns - self._start_ns) * 1e-9
         finish(self._traffic, self.now_ns)
-        return Results(self._names, (self.now_ns - self._start_ns) * 1e-9, self._traffic)
+        servers = server_results(self._flows.servers, self._traffic, duration_s, self.now_ns)
+        return Results(self._names, duration_s, self._traffic, servers)
+
+    def take_tasks(self) -> np.ndarray[Any, Any]:
+        """The tasks finished since the call before, as SERVED, in that order; none without a log.
+
+        `server` counts in the servers of the flows, `flow` in the names of the results.
+        """
+        taken, self._served = self._served, []
+        return np.concatenate(taken) if taken else np.zeros(0, SERVED)
 
     @property
     def in_flight(self) -> int:
@@ -199,6 +211,13 @@ class Simulation:
         """
         steer.set_class(self._traffic, self._flows, flow, traffic_class)
 
+    def set_speed(self, server: str, factor: float) -> None:
+        """From now on a server works at `factor` of its nominal rate, at what it has begun too.
+
+        TrafficError for an unknown server or a factor that cannot be.
+        """
+        set_speed(self._traffic, self._flows.server_index(server), factor, self.now_ns)
+
     # --- parts --------------------------------------------------------------------------------
 
     def _of_world(self, tables: WorldTables) -> Iterator[tuple[int, Callable[[int], None]]]:
@@ -230,6 +249,9 @@ class Simulation:
             self._index = int(carry(net, traffic, self._arrivals, self._index, until_ns, half, self._header))
             if net.log_words[LOG_WRITTEN] != net.log_words[LOG_READ]:
                 hops.append(drain_log(net))
+            if count := int(traffic.state[SERVED_TASKS]):
+                self._served.append(np.asarray(traffic.served)[:count].copy())
+                traffic.state[SERVED_TASKS] = 0
             if traffic.state[HELD] == 0:
                 break
 
@@ -268,6 +290,11 @@ def _check(net: Network, arrivals: Any, flows: FlowSet, window_s: float, samples
                 raise TrafficError(
                     f"flow {name!r}: {end} is {row[end]}, allowed: a port that stands at a place"
                 )
+    for server in flows.servers:
+        if server.port >= ports or net.port_place[server.port] < 0:
+            raise TrafficError(
+                f"server {server.name!r}: port is {server.port}, allowed: a port that stands at a place"
+            )
     if not 0.0 <= window_s <= 1e9 or 0.0 < window_s < 1e-6:
         raise TrafficError(f"window_s is {window_s!r}, allowed: 0 or 1e-06 to 1e+09 s")
     if samples < 0:

@@ -180,13 +180,17 @@ def _network() -> None:
     from emulator.layout import make_network
     from emulator.simulation import ARRIVAL, Simulation
     from emulator.traffic.arrivals import Periodic, Recorded
-    from emulator.traffic.flows import Flow, FlowSet
+    from emulator.traffic.flows import Flow, FlowSet, Follow
+    from emulator.traffic.servers import Server, Work
 
     net = make_network(2, 2, 3)
     net.port_place[1:] = 0
     arrivals = np.zeros(1, ARRIVAL)
     arrivals["port"] = 1
-    simulation = Simulation(net, [], arrivals=arrivals, flows=FlowSet([Flow("one", 1, 2, Recorded([]))]))
+    answer = Follow("answer", 2, 1, whole=True, work=Work("server", 1e3, 1e3))
+    one = Flow("one", 1, 2, Recorded([]), then=(answer,))
+    flows = FlowSet([one], servers=[Server("server", 2, 1e9)])
+    simulation = Simulation(net, [], arrivals=arrivals, flows=flows)
     simulation.set_times("one", Periodic(1.0))
     simulation.advance(10)
     simulation.results()

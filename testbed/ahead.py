@@ -2,8 +2,9 @@
 
 World epochs are computed once and serve every further run: another seed, other flows, other fates. It is
 the plant's own network kernel. What stands in for the nodes' programs, and what is left out, `offered`
-says: servers answer at once, transfers neither wait for acknowledgements nor repeat. The world is the
-published one unless adjustments are given; deviations of the scenario are not carried out.
+says: servers work on tasks one after the other, transfers neither wait for acknowledgements nor repeat. The
+world is the published one unless adjustments are given, and obeys orders that are; deviations of the
+scenario are not carried out.
 """
 
 from __future__ import annotations
@@ -17,15 +18,17 @@ import numpy as np
 from emulator.epochs import LinkUpdates, RecordedTable
 from emulator.layout import Network, make_network
 from emulator.links.random import link_key
+from emulator.orders import Orders
 from emulator.simulate import Simulated, simulate
 from emulator.table import Adjustments
 from emulator.traffic.flows import Flow, FlowSet
 from emulator.traffic.results import Results
+from emulator.traffic.servers import Server
 from emulator.world import World
 from testbed.errors import BadInput
 from testbed.offered import Offered
+from testbed.planned import Planned
 from testbed.ports import Ports
-from testbed.scenario import Scenario
 
 _LEAST_ROWS: Final = 256
 _SLOTS: Final = 16_384
@@ -33,18 +36,20 @@ _LOG: Final = 1 << 18
 
 
 class Ahead:
-    """A scenario in virtual time.
+    """A scenario in virtual time: a loaded one, or what is known of one (`Planned`).
 
-    `adjustments`: what links do beyond the published world, None for nothing; `before_epoch` is called with
-    the run time (s) before each epoch and may change them. `start_s`: run time at which it begins. Raises
-    `WorldError` for a world that cannot be, `BadInput` for a start outside the run.
+    `adjustments`: what links do beyond the published world, None for nothing; `orders`: what a network
+    controller has told the network, None for nothing; `before_epoch` is called with the run time (s) before
+    each epoch and may change both. `start_s`: run time at which it begins. Raises `WorldError` for a world
+    that cannot be or lacks what orders name, `BadInput` for a start outside the run.
     """
 
     def __init__(
         self,
-        scenario: Scenario,
+        scenario: Planned,
         *,
         adjustments: Adjustments | None = None,
+        orders: Orders | None = None,
         before_epoch: Callable[[float], None] | None = None,
         start_s: float = 0.0,
     ) -> None:
@@ -52,7 +57,7 @@ class Ahead:
             raise BadInput(f"start_s = {start_s!r}, allowed: 0 to the run's {scenario.run.duration_s:g} s")
         self.scenario = scenario
         self.start_s = start_s
-        self.world = World(scenario.world_spec(), adjustments)
+        self.world = World(scenario.world_spec(), adjustments, orders=orders)
         self._before_epoch = before_epoch
         self._ports = Ports(scenario)
         rows = max(_LEAST_ROWS, self.world.most_rows())
@@ -84,6 +89,10 @@ class Ahead:
         """What the nodes offer; to be changed at will and given to `run`."""
         return Offered(self.scenario, self.scenario.run.seed if seed is None else seed).flows()
 
+    def servers(self) -> tuple[Server, ...]:
+        """The servers at their nominal rates; to be changed at will and given to `run`."""
+        return Offered(self.scenario, self.scenario.run.seed).servers()
+
     def run(self, duration_s: float | None = None, **options: Any) -> Results:
         """What becomes of every flow; parameters as of `simulate`, without the record of packet-hops."""
         return self.simulate(duration_s, **{"log": False, **options}).results
@@ -94,6 +103,7 @@ class Ahead:
         *,
         seed: int | None = None,
         flows: Sequence[Flow] | None = None,
+        servers: Sequence[Server] | None = None,
         log: bool = True,
         window_s: float = 0.0,
         samples: int = 0,
@@ -101,9 +111,9 @@ class Ahead:
     ) -> Simulated:
         """Run for `duration_s`, to the end of the scenario by default.
 
-        `seed` (the scenario's by default) decides instants and fates, `flows` replaces what the nodes offer;
-        the rest as for `emulator.simulate.simulate`. BadInput for a duration outside the scenario,
-        TrafficError for flows that cannot be.
+        `seed` (the scenario's by default) decides instants, work and fates, `flows` replaces what the nodes
+        offer, `servers` those that work for them; the rest as for `emulator.simulate.simulate`. BadInput for
+        a duration outside the scenario, TrafficError for flows and servers that cannot be.
         """
         left_s = self.scenario.run.duration_s - self.start_s
         duration_s = left_s if duration_s is None else duration_s
@@ -111,7 +121,12 @@ class Ahead:
             raise BadInput(f"duration_s = {duration_s!r}, allowed: above 0 and up to {left_s:g} s")
         seed = self.scenario.run.seed if seed is None else seed
         origin_ns = round(self.start_s * 1e9)
-        offered = FlowSet(self.flows(seed) if flows is None else flows, seed, origin_ns)
+        offered = FlowSet(
+            self.flows(seed) if flows is None else flows,
+            seed,
+            origin_ns,
+            self.servers() if servers is None else servers,
+        )
         tables = self._with_keys(seed, self.tables(duration_s, progress))
         return simulate(
             self._network(log),

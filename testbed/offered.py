@@ -1,9 +1,11 @@
-"""The traffic that a scenario's nodes offer, as flows for virtual time.
+"""The traffic that a scenario's nodes offer, as flows for virtual time, and the servers that work on it.
 
-Sizes, intervals and ways are those of the roles (`nodes.roles`); instants are drawn from the seed, so they
-are like those of a run and not the same. A transfer is offered at once, as one message: neither its window
-nor its retransmissions are modelled, so what is lost stays lost. An answer leaves when the question has
-arrived: how long a server computes is not in it. Nothing is sent by guests.
+Sizes, intervals and ways are those of the roles (`nodes.roles`); instants and the work of tasks are drawn
+from the seed, so they are like those of a run and not the same. A transfer is offered at once, as one
+message: neither its window nor its retransmissions are modelled, so what is lost stays lost, and a task of
+which a packet is lost is never worked on. Edge servers work at their nominal rates; a task that one refuses
+has no answer. What `SERVER>NODE result` says of delay is the whole latency of tasks, from the first packet
+sent to the answer's arrival. Nothing is sent by guests.
 """
 
 from __future__ import annotations
@@ -15,11 +17,13 @@ from typing import Final
 
 from emulator.traffic.arrivals import Periodic
 from emulator.traffic.flows import Flow, Follow
+from emulator.traffic.servers import Server, Work
 from emulator.traffic.sizes import Fixed
 from nodes import wire
+from testbed.planned import Planned
 from testbed.ports import Ports
-from testbed.scenario import Scenario
 from testbed.scenario.node_tables import (
+    EdgeNode,
     GatewayNode,
     MicrocontrollerNode,
     Node,
@@ -38,7 +42,7 @@ _ANSWER_BYTES: Final = wire.HEADER_BYTES + struct.calcsize("<BIdd") + 32
 class Offered:
     """The flows of a scenario. Names are `FROM>TO WHAT`; that up to a relay ends in ` via RELAY`."""
 
-    def __init__(self, scenario: Scenario, seed: int) -> None:
+    def __init__(self, scenario: Planned, seed: int) -> None:
         self._scenario = scenario
         self._seed = seed
         self._ports = Ports(scenario).of
@@ -46,6 +50,14 @@ class Offered:
     def flows(self) -> tuple[Flow, ...]:
         """All of them, in the order of nodes."""
         return tuple(flow for name, node in self._scenario.nodes.items() for flow in self._of(name, node))
+
+    def servers(self) -> tuple[Server, ...]:
+        """The edge servers, in the order of nodes; what tasks ask of them is in the flows."""
+        return tuple(
+            Server(name, self._ports[name], node.service_rate_mhz * 1e6, node.cores, node.queue_tasks)
+            for name, node in self._scenario.nodes.items()
+            if isinstance(node, EdgeNode)
+        )
 
     def _of(self, name: str, node: Node) -> Iterator[Flow]:
         if isinstance(node, SensorNode):
@@ -96,6 +108,7 @@ class Offered:
         # Servers take tasks in turn: each has every so-manieth, one interval after the other's.
         count = len(node.servers)
         phase_s = self._phase_s(name, "task", node.task_interval_s)
+        low_cycles, high_cycles = (megacycles * 1e6 for megacycles in node.task_megacycles)
         for turn, server in enumerate(node.servers):
             times = Periodic(count * node.task_interval_s, phase_s + turn * node.task_interval_s)
             answer = Follow(
@@ -106,6 +119,7 @@ class Offered:
                 whole=True,
                 kind=wire.RESULT,
                 then=self._acknowledged(f"{server}>{name} result", name, server),
+                work=Work(server, low_cycles, high_cycles),
             )
             data = round(node.task_kbytes * 1000) + _TASK_BYTES
             yield self._transfer(

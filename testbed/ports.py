@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from testbed.scenario import Scenario
+from testbed.planned import Planned
 
 GUESTS: Final = 16
 
@@ -16,7 +16,7 @@ GUESTS: Final = 16
 class Ports:
     """The ports of a scenario. `of` maps node id to port; 0 is the channel's own."""
 
-    def __init__(self, scenario: Scenario) -> None:
+    def __init__(self, scenario: Planned) -> None:
         self.of = {node: port for port, node in enumerate(scenario.nodes, start=1)}
         self.first_guest = len(self.of) + 1
         self.guests = GUESTS if scenario.network.guests else 0

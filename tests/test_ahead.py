@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from emulator.errors import WorldError
+from emulator.orders import Orders
 from emulator.table import Adjustments
 from emulator.traffic.arrivals import Periodic
 from emulator.traffic.errors import TrafficError
@@ -19,6 +23,7 @@ from testbed.scenario import Scenario, load, shipped
 
 FILES = {name: path for name, _, path in shipped()}
 DURATION_S = 10.0
+a_tenth = 0.1
 
 
 def scenario(name: str) -> Scenario:
@@ -55,6 +60,63 @@ def test_tasks_are_fragments_acknowledged_and_answered(laptop: Ahead) -> None:
     assert results["edge-sat>sensor-1 result"].sent <= task.sent // 76
     servers = results.matching("sensor-*>edge-* task").sent // 76
     assert servers == pytest.approx(7 * DURATION_S / 1.5, abs=7)
+
+
+def test_the_latency_of_tasks_has_the_work_of_servers_in_it(laptop: Ahead) -> None:
+    at_once = [replace(server, rate_hz=1e18) for server in laptop.servers()]
+    results, without = laptop.run(20.0), laptop.run(20.0, servers=at_once)
+    usual_cycles = np.mean(laptop.scenario.nodes["sensor-1"].task_megacycles) * 1e6  # type: ignore[union-attr]
+    for name in ("edge-ground", "edge-sat"):
+        server = results.servers[name]
+        mean_s = results.matching(f"{name}>* result").delay_mean_s
+        more_s = mean_s - without.matching(f"{name}>* result").delay_mean_s
+        # Answers come back in another order, and a last one may not come back in time.
+        assert more_s == pytest.approx(server.wait_mean_s + server.busy_s / server.done, rel=a_tenth)
+        assert server.cycles / server.done == pytest.approx(usual_cycles, rel=3 * a_tenth)
+    assert results.servers["edge-sat"].utilisation > results.servers["edge-ground"].utilisation > 0.1
+
+
+def test_tasks_of_a_slower_server_take_longer_and_wait_longer(laptop: Ahead) -> None:
+    slower = [replace(server, rate_hz=0.5 * server.rate_hz) for server in laptop.servers()]
+    usual, slow = laptop.run(20.0).servers["edge-sat"], laptop.run(20.0, servers=slower).servers["edge-sat"]
+    assert slow.busy_s / slow.done > 1.5 * usual.busy_s / usual.done
+    assert slow.wait_mean_s > usual.wait_mean_s
+
+
+def test_every_task_that_has_arrived_is_done_waits_or_was_refused(laptop: Ahead) -> None:
+    results = laptop.run(DURATION_S)
+    fragments = next(flow.packets for flow in laptop.flows() if flow.name.endswith(" task"))
+    for name, server in results.servers.items():
+        arrived = results.matching(f"*>{name} task").delivered / fragments
+        taken = server.done + server.running + server.waiting + server.refused
+        # The rest has lost a fragment on the way, or is not yet whole.
+        assert 0.6 * arrived < taken <= arrived
+        assert results.matching(f"{name}>* result").sent == server.done
+
+
+def test_orders_are_obeyed() -> None:
+    plain = Ahead(scenario("laptop"))
+    on = plain.world.epoch(0.0).serving["field-1"]
+    ahead = Ahead(scenario("laptop"), orders=Orders(barred={("field-1", on)}))
+    ends = [ahead.world.place_index[name] for name in ("field-1", on)]
+    hops = ahead.simulate(DURATION_S).hops
+    from_field = hops[hops["from_place"] == ends[0]]
+    assert len(from_field)
+    assert not (from_field["to_place"] == ends[1]).any()
+    with pytest.raises(WorldError, match="no satellite or station 'sat-9'"):
+        Ahead(scenario("laptop"), orders=Orders(barred={("field-1", "sat-9")}))
+
+
+def test_what_is_known_of_a_scenario_is_enough(laptop: Ahead) -> None:
+    loaded = laptop.scenario
+    known = SimpleNamespace(
+        run=SimpleNamespace(duration_s=60.0, epoch_s=0.1, seed=loaded.run.seed),
+        network=SimpleNamespace(guests=True),
+        places=dict.fromkeys(loaded.places),
+        nodes=dict(loaded.nodes),
+        world_spec=loaded.world_spec,
+    )
+    assert Ahead(known).simulate(2.0).hops.tobytes() == laptop.simulate(2.0).hops.tobytes()
 
 
 def test_nothing_is_lost_from_the_books(laptop: Ahead) -> None:

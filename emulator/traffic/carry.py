@@ -11,13 +11,23 @@ from typing import Any
 from emulator.accounting import DELIVERED, NO_BUFFER
 from emulator.hoplog import write_log
 from emulator.jit import inline_packet_kernel, packet_kernel
-from emulator.layout import COPIES, DELIVERED_BYTES, EVENTS, HEADER_WORDS, LOG_READ, LOG_WRITTEN, READY
+from emulator.layout import (
+    COPIES,
+    DELIVERED_BYTES,
+    EVENTS,
+    HEADER_WORDS,
+    LOG_READ,
+    LOG_WRITTEN,
+    NOW,
+    READY,
+)
 from emulator.links.state import COPY, NEVER
 from emulator.mailbox import table_ns
 from emulator.network import MAX_HOPS, advance, enter, release
 from emulator.traffic.agenda import go_on, next_ns
 from emulator.traffic.arrivals import next_packet_ns
-from emulator.traffic.layout import CHAINED, FOLLOWING, HELD
+from emulator.traffic.layout import CHAINED, FOLLOWING, HELD, SERVED_ROOM, SERVED_TASKS
+from emulator.traffic.servers import finish_task, offer, task_ns
 from emulator.traffic.sizes import length_bytes
 from emulator.traffic.tally import count_end, count_sent
 
@@ -92,9 +102,9 @@ def carry(
 ) -> int:
     """Advance through arrivals from index `first` and through all flows up to `until_ns`; the next index.
 
-    Stops early, between packets, once `most_records` hop records wait to be read: state[HELD] says so.
-    `header` is HEADER_WORDS words to write in. At equal times what follows an arrival comes first, then
-    recorded arrivals, then flows in their order.
+    Stops early, between packets, once `most_records` hop records or SERVED_ROOM finished tasks wait to be
+    read: state[HELD] says so. `header` is HEADER_WORDS words to write in. At equal times what follows an
+    arrival comes first, then answers of servers, then recorded arrivals, then flows in their order.
     """
     index = first
     chained = traffic.state[CHAINED] != 0
@@ -104,7 +114,7 @@ def carry(
     scheduled = False
     finished = False
     follower = -1
-    now_ns = until_ns
+    now_ns = net.state[NOW]
     flow_ns = arrival_ns = NEVER
     port = target = size = ttl = traffic_class = credit_ns = place = 0
     sent_ns = begun_ns = message = packet = came_bytes = came_packet = 0
@@ -115,7 +125,10 @@ def carry(
         number = -1
         if follower >= 0:
             flow = traffic.flows[follower]
-            if flow.whole == 0 or complete:
+            if flow.server >= 0:
+                if complete:
+                    offer(traffic, follower, came_message, came_begun_ns, came_bytes, now_ns)
+            elif flow.whole == 0 or complete:
                 row = follower
                 sent_ns = came_begun_ns if flow.whole != 0 else came_sent_ns
                 begun_ns = came_begun_ns
@@ -138,6 +151,16 @@ def carry(
                 came_bytes = net.packets[slot].length
                 flow = traffic.flows[tag.flow]
                 complete = flow.gathered_packets == flow.packets
+        elif task_ns(traffic) <= now_ns:
+            task = traffic.tasks[finish_task(traffic)]
+            row = task.row
+            sent_ns = begun_ns = task.message_ns
+            message = task.message
+            packet = 0
+            flow = traffic.flows[row]
+            size = length_bytes(flow, traffic.lengths, flow.made, packet, task.last_bytes)
+            flow.made += 1
+            settled = _make_room(net, settled)
         elif scheduled:
             scheduled = False
             settled = 0
@@ -162,6 +185,7 @@ def carry(
             now_ns = min(flow_ns, arrival_ns)
             coming = now_ns <= until_ns
             full = net.log_words[LOG_WRITTEN] - net.log_words[LOG_READ] >= most_records
+            full = full or traffic.state[SERVED_TASKS] >= SERVED_ROOM
             if full and (coming or chained):
                 traffic.state[HELD] = 1
                 break
@@ -172,6 +196,7 @@ def carry(
                 if net.state[EVENTS] > 0:
                     step_ns = min(step_ns, net.heap_ns[0])
                 step_ns = min(step_ns, table_ns(net))
+                step_ns = min(step_ns, task_ns(traffic))
             advance(net, step_ns)
             _tag_copies(net, traffic)
             if step_ns == now_ns:

@@ -19,6 +19,7 @@ from emulator.traffic import sizes
 from emulator.traffic.arrivals import Recorded, Times
 from emulator.traffic.errors import TrafficError
 from emulator.traffic.layout import FLOW, FOLLOWING, Traffic, make_traffic
+from emulator.traffic.servers import Server, Work, server_rows
 from emulator.traffic.sizes import Fixed, Sizes
 from nodes import wire
 
@@ -34,7 +35,8 @@ class Follow:
 
     `size` None: as long as that packet. `whole`: once for each message of which every packet has arrived;
     one that is not complete when the next begins to arrive is given up. `traffic_class` None: that of the
-    flow before. `kind`: what the header says it is (nodes.wire). What follows on this in turn: `then`.
+    flow before. `kind`: what the header says it is (nodes.wire). `work`: what a server at `port` does before,
+    for a `whole` message; None: it is sent at once. What follows on this in turn: `then`.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Follow:
     traffic_class: int | None = None
     kind: int = wire.DATA
     then: tuple[Follow, ...] = ()
+    work: Work | None = None
 
 
 @dataclass(frozen=True)
@@ -112,23 +115,43 @@ def _check_ends(flow: Flow | Follow, before: Follow | Flow | None) -> None:
         _check_ends(one, flow)
 
 
+def _by_name(servers: tuple[Server, ...]) -> dict[str, int]:
+    """Row of every server, by name; TrafficError for servers that cannot be."""
+    found: dict[str, int] = {}
+    for server in servers:
+        server.check()
+        if server.name in found:
+            raise TrafficError(f"server {server.name!r}: the name is taken, allowed: one that no other has")
+        found[server.name] = len(found)
+    return found
+
+
 class FlowSet:
     """Flows as kernels read them.
 
-    `seed`: every instant and length follows from it and the names; `origin_ns`: when `start_s` = 0 is.
-    `names` are those of all flows and of what follows on them, in the order of all results. TrafficError,
-    one sentence, for what cannot be.
+    `seed`: every instant, length and work follows from it and the names; `origin_ns`: when `start_s` = 0 is;
+    `servers`: those that work is for. `names` are those of all flows and of what follows on them, in the
+    order of all results. TrafficError, one sentence, for what cannot be.
     """
 
-    def __init__(self, flows: Sequence[Flow], seed: int = 0, origin_ns: int = 0) -> None:
+    def __init__(
+        self,
+        flows: Sequence[Flow],
+        seed: int = 0,
+        origin_ns: int = 0,
+        servers: Sequence[Server] = (),
+    ) -> None:
         self.names: tuple[str, ...] = tuple(name for flow in flows for name in all_names(flow))
         if len(set(self.names)) < len(self.names):
             twice = next(name for name in self.names if self.names.count(name) > 1)
             raise TrafficError(f"flow {twice!r}: the name is taken, allowed: one that no other flow has")
         self.origin_ns = origin_ns
+        self.servers: tuple[Server, ...] = tuple(servers)
+        self._server_index = _by_name(self.servers)
         self._seed = seed
         self.rows = np.zeros(len(self.names), FLOW)
-        self.rows["follower"] = self.rows["sibling"] = -1
+        for name in ("follower", "sibling", "server"):
+            self.rows[name] = -1
         #: [flows] whether a flow is of the traffic class of the one that it follows
         self.inherits = np.zeros(len(self.names), np.bool_)
         self._times_ns: list[int] = []
@@ -162,6 +185,7 @@ class FlowSet:
             np.array(self._lengths, np.int32),
             slots=slots,
             origin_ns=self.origin_ns,
+            servers=server_rows(self.servers),
             **options,
         )
 
@@ -212,9 +236,29 @@ class FlowSet:
             row["kind"], row["whole"] = FOLLOWING, one.whole
             self.inherits[index] = one.traffic_class is None
             sizes.write(row, one.size, self._lengths)
+            if one.work is not None:
+                self._put_to_work(row, one, one.work)
             self.rows[before if last < 0 else last]["follower" if last < 0 else "sibling"] = index
             last = index
             self._follow(index, one.then, own, origin, mine)
+
+    def _put_to_work(self, row: Any, flow: Follow, work: Work) -> None:
+        where = f"flow {flow.name!r}: "
+        work.check(f"{where}work.")
+        index = self.server_index(work.server, where)
+        port = self.servers[index].port
+        if flow.port != port or not flow.whole:
+            raise TrafficError(
+                f"{where}work for server {work.server!r}, allowed: of whole messages to its port {port}"
+            )
+        row["server"], row["cycles_low"], row["cycles_high"] = index, work.low_cycles, work.high_cycles
+
+    def server_index(self, name: str, where: str = "") -> int:
+        """Row of a server, by name; TrafficError, which begins with `where`, for an unknown one."""
+        if name not in self._server_index:
+            known = ", ".join(list(self._server_index)[:8]) or "none, there are no servers"
+            raise TrafficError(f"{where}server {name!r} is unknown, allowed: {known}")
+        return self._server_index[name]
 
     def _kind(self, index: int) -> int:
         return int(self.rows[index]["word0"] >> 24) & 0xFF

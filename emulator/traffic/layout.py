@@ -53,6 +53,10 @@ FLOW: Final = np.dtype(
         ("size_low", "<i4"),  # of a fixed size, or the index of the first of a table
         ("size_high", "<i4"),  # or the length of the table
         ("size_last", "<i4"),  # of the last packet of a message, 0: as the others
+        # work that a server does before this flow, which follows a whole message, is sent
+        ("server", "<i4"),  # -1: none
+        ("cycles_low", "<f8"),
+        ("cycles_high", "<f8"),
         # what follows when a packet of this flow has arrived
         ("follower", "<i4"),  # first flow that follows this one, -1: none
         ("sibling", "<i4"),  # next flow that follows the same one
@@ -128,6 +132,63 @@ SAMPLE: Final = np.dtype(
     [("sent_ns", "<i8"), ("delay_ns", "<i8"), ("row", "<i4"), ("fate", "<i4")]
 )  # no delay: -1
 
+#: a server, and where it stands
+SERVER: Final = np.dtype(
+    [
+        ("rate_hz", "<f8"),  # nominal
+        ("speed", "<f8"),  # of it, at present
+        ("cores", "<i4"),
+        ("queue_tasks", "<i4"),  # that wait at most
+        ("running", "<i4"),
+        ("waiting", "<i4"),
+        ("head", "<i4"),  # slots of the first and last task that wait
+        ("tail", "<i4"),
+        ("begun", "<i8"),  # tasks so far; so too the next two
+        ("done", "<i8"),
+        ("refused", "<i8"),
+        ("cycles", "<f8"),  # of the tasks done
+        ("busy_ns", "<i8"),  # spent on the tasks done
+        ("waited_ns", "<i8"),  # by the tasks begun, all together
+        ("longest_ns", "<i8"),  # that any of them waited
+    ],
+    align=True,
+)
+
+#: a task that waits or is worked on
+TASK: Final = np.dtype(
+    [
+        ("cycles", "<f8"),
+        ("left", "<f8"),  # of them, at since_ns
+        ("since_ns", "<i8"),
+        ("arrived_ns", "<i8"),
+        ("begun_ns", "<i8"),
+        ("finish_ns", "<i8"),
+        ("message", "<i8"),  # number and beginning of the message that brought it
+        ("message_ns", "<i8"),
+        ("row", "<i4"),  # of the flow that answers
+        ("server", "<i4"),
+        ("next", "<i4"),  # in a queue, or in the free list
+        ("last_bytes", "<i4"),
+    ],
+    align=True,
+)
+
+#: a finished task
+SERVED: Final = np.dtype(
+    [
+        ("arrived_ns", "<i8"),
+        ("begun_ns", "<i8"),
+        ("done_ns", "<i8"),
+        ("cycles", "<f8"),
+        ("message", "<i8"),
+        ("server", "<i4"),  # index
+        ("flow", "<i4"),  # row of the answer
+        ("client", "<u4"),  # port that it goes to
+        ("waiting", "<i4"),  # tasks that wait after it
+    ],
+    align=True,
+)
+
 # words of `state`
 AGENDA: Final = 0  # flows with a packet to come
 CHAINED: Final = 1  # whether any flow follows another
@@ -136,7 +197,13 @@ ORIGIN: Final = 3  # where the first window begins, ns
 SAMPLES: Final = 4  # written
 UNSAMPLED: Final = 5  # found no room
 HELD: Final = 6  # stopped early: the log is to be read
-_STATE_WORDS: Final = 8
+RUNNING: Final = 7  # tasks that are worked on
+FREE_TASK: Final = 8  # first free slot of tasks, -1: none
+SERVED_TASKS: Final = 9  # finished tasks written
+UNWATCHED: Final = 10  # not zero: finished tasks are not written
+_STATE_WORDS: Final = 16
+#: finished tasks written before they have to be read
+SERVED_ROOM: Final = 1024
 
 #: sixteen buckets an octave, the first sixteen 1 ns wide, up to 2^44 ns (five hours)
 OCTAVE: Final = 16
@@ -159,6 +226,11 @@ class Traffic(NamedTuple):
     delays: Any  # int32 [rows + 1, BUCKETS]
     windows: Any  # WINDOW [rows + 1, windows]
     samples: Any  # SAMPLE [room + 1]
+    servers: Any  # SERVER [servers]
+    tasks: Any  # TASK [tasks that all servers hold at most]
+    task_ns: Any  # int64 [tasks]: a heap of when those that are worked on are done
+    task_slot: Any  # int32 [tasks]
+    served: Any  # SERVED [SERVED_ROOM + cores of all servers]
 
 
 def make_traffic(
@@ -173,11 +245,12 @@ def make_traffic(
     windows: int = 0,
     origin_ns: int = 0,
     samples: int = 0,
+    servers: np.ndarray[Any, Any] | None = None,
 ) -> Traffic:
     """Traffic about to begin: `flows` as FLOW, `times_ns` and `lengths` the pools that they point into.
 
-    `rows` of the tally: as many as flows, and those of `groups`. Nothing is on the agenda yet
-    (`agenda.begin`).
+    `servers` as SERVER, `rows` of the tally: as many as flows, and those of `groups`. Nothing is on the
+    agenda yet (`agenda.begin`).
     """
     rows = len(flows) if rows is None else rows
     # The last row is of nobody's packets: those that were in the network before.
@@ -188,6 +261,12 @@ def make_traffic(
     state[CHAINED] = bool(len(flows)) and bool((flows["follower"] >= 0).any())
     state[WINDOW_NS] = window_ns if windows else 0
     state[ORIGIN] = origin_ns
+    servers = np.zeros(0, SERVER) if servers is None else servers
+    cores = int(servers["cores"].sum())
+    held = max(1, cores + int(servers["queue_tasks"].sum()))
+    tasks = np.zeros(held, TASK)
+    tasks["next"] = np.arange(1, held + 1)
+    tasks["next"][-1] = -1
     tags = np.zeros(slots, TAG)
     tags["row"], tags["flow"] = rows, -1
     # Kernels are compiled for arrays, not for their absence: each has a first element.
@@ -205,4 +284,10 @@ def make_traffic(
         delays=np.zeros((len(tally), BUCKETS), np.int32),
         windows=records(np.zeros((len(tally), max(1, windows)), WINDOW)),
         samples=records(np.zeros(samples + 1, SAMPLE)),
+        servers=records(servers.copy() if len(servers) else np.zeros(1, SERVER)),
+        tasks=records(tasks),
+        task_ns=np.zeros(held, np.int64),
+        task_slot=np.zeros(held, np.int32),
+        # As many may end at one moment as there are cores.
+        served=records(np.zeros(SERVED_ROOM + cores, SERVED)),
     )

@@ -8,7 +8,7 @@ octave, read in between by a straight line: within some percent of the true ones
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from emulator.accounting import DELIVERED, DROPS, FATE_NAMES
 from emulator.traffic.errors import TrafficError
 from emulator.traffic.layout import BUCKETS, OCTAVE, SAMPLES, UNSAMPLED, WINDOW_NS, Traffic
+from emulator.traffic.servers import ServerResult
 
 Floats = NDArray[np.float64]
 _DROPS: Final = list(DROPS)
@@ -115,8 +116,16 @@ class FlowResult:
 class Results:
     """What became of every flow; arrays [flows] in the order of `names`. Times in s where not said."""
 
-    def __init__(self, names: Sequence[str], duration_s: float, traffic: Traffic) -> None:
+    def __init__(
+        self,
+        names: Sequence[str],
+        duration_s: float,
+        traffic: Traffic,
+        servers: Mapping[str, ServerResult] | None = None,
+    ) -> None:
         self.names = tuple(names)
+        #: what became of the tasks of each server, by name
+        self.servers: dict[str, ServerResult] = dict(servers or {})
         #: of the simulation, s
         self.duration_s = duration_s
         count = len(self.names)

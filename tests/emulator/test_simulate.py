@@ -20,6 +20,7 @@ from emulator.simulate import ARRIVAL, Simulated, recorded_arrivals, simulate
 from emulator.traffic.arrivals import ParetoOnOff, Periodic, Poisson, Recorded
 from emulator.traffic.errors import TrafficError
 from emulator.traffic.flows import Flow, FlowSet, Follow
+from emulator.traffic.servers import Server, Work
 from emulator.traffic.sizes import Empirical, Fixed, Uniform
 from tests.emulator.chain import LEFT, MS, RIGHT, S, arrivals, chain, recorded, table
 from tests.emulator.one_by_one import run_arrivals
@@ -305,7 +306,10 @@ def results_digest(run: Simulated) -> str:
 
 
 def small_run() -> str:
-    flows = FlowSet([*of_every_kind(100.0), *relayed(Poisson(50.0))], seed=9)
+    answer = Follow("answer", MIDDLE, RIGHT, whole=True, work=Work("server", 1e6, 9e6))
+    servers = [Server("server", MIDDLE, 1e9, cores=2, queue_tasks=3)]
+    asked = Flow("asked", RIGHT, MIDDLE, Poisson(400.0), packets=2, then=(answer,))
+    flows = FlowSet([*of_every_kind(100.0), *relayed(Poisson(50.0)), asked], seed=9, servers=servers)
     tables = middle_tables(rate_bps=1e6, loss=0.1)
     return results_digest(
         simulate(with_middle(), None, tables, 300 * MS, flows=flows, window_s=0.1, samples=9)
