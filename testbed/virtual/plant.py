@@ -81,7 +81,8 @@ class VirtualPlant:
 
         for node, port in ports.of.items():
             stand(port, scenario.nodes[node].place)
-        offered = Offered(scenario, scenario.run.seed).flows()
+        # the work of tasks is done by `servers`
+        offered = Offered(scenario, scenario.run.seed).flows(at_once=True)
         flows = list(offered)
         hidden = iter(hidden_ports)
         for way in self._floods:
