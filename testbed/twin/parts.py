@@ -61,6 +61,7 @@ class Part(Protocol):
 def build(knowledge: Knowledge, events: Events, threshold: float) -> list[Part]:
     """The parts of a twin; `threshold` is the CUSUM threshold from the shared false-alarm rate."""
     # here, because the parts are written against what this module says
+    from testbed.twin.anomalies import Floods, Impostors
     from testbed.twin.clocks import Clocks
     from testbed.twin.flows import Flows
     from testbed.twin.members import Members
@@ -69,4 +70,5 @@ def build(knowledge: Knowledge, events: Events, threshold: float) -> list[Part]:
 
     clocks = Clocks(knowledge.node_places, events, threshold)
     telemetry = Telemetry(knowledge.node_places, events, threshold)
-    return [Orbits(events, threshold), clocks, telemetry, Flows(), Members()]
+    floods, impostors = Floods(events, threshold), Impostors(knowledge.node_places, events, threshold)
+    return [Orbits(events, threshold), clocks, telemetry, floods, impostors, Flows(), Members()]
