@@ -193,8 +193,10 @@ def _public_node(node: Node) -> dict[str, Any]:
     `hardware`: whether it is more than a process that the run starts.
     """
     known: dict[str, Any] = node.model_dump(exclude=_OF_THE_MACHINE)
-    device = node.device if isinstance(node, MicrocontrollerNode) else "model"
-    return {**known, "via": getattr(node, "via", ""), "hardware": node.external or device != "model"}
+    foreign = isinstance(node, MicrocontrollerNode) and node.device != "model"
+    # A guest's program is the user's own, and takes no orders unless it wants to.
+    hardware = foreign or (node.external and node.role != "guest")
+    return {**known, "via": getattr(node, "via", ""), "hardware": hardware}
 
 
 #: keys that place a node on this machine

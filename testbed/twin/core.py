@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
+from emulator.orders import Orders
 from emulator.spec import WorldSpec
 from nodes.wire import Record, Value
 from testbed.twin import freeze, parts, snapshot
@@ -61,6 +62,8 @@ class Network(Protocol):
     def at(self, t_s: float, isl: frozenset[str]) -> list[NominalLink]: ...
 
     def attenuation_of_fall(self, place: str, direction: str, fall_db: float) -> float: ...
+
+    def obey(self, orders: Orders) -> None: ...
 
 
 class Twin:
@@ -435,6 +438,15 @@ class Twin:
                 yield State(name, "service_factor", factor, factor**2 * server.factor_log.variance)
         for part in self.parts:
             yield from part.states()
+
+    def planned(self) -> list[NominalLink]:
+        """The links there are, as predicted for the newest window."""
+        newest = self._made.get(max(self._made, default=-1), {})
+        return [made.link for made in newest.values() if made.link is not None]
+
+    def obey(self, orders: Orders) -> None:
+        """What the network was ordered, so that predictions count on it."""
+        self._network.obey(orders)
 
     def belief(self, now_ns: int) -> Belief:
         """The parameters as they are believed now: what a what-if starts from."""

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from emulator.orders import Orders
 from emulator.spec import Place, RadioSpec, WorldSpec
 from emulator.table import ISL, KIND_NAMES
 from emulator.units import EARTH_ROTATION_RAD_S, SPEED_OF_LIGHT_M_S
@@ -143,6 +144,10 @@ class NominalNetwork:
             direction = "up" if source == place else "down"
             applied += max(self._belief.fade_db(place, direction), 0.0)
         return applied
+
+    def obey(self, orders: Orders) -> None:
+        """What the network was ordered: it counts from the next epoch on."""
+        self._world.orders = orders
 
     def at(self, t_s: float, isl: frozenset[str] = frozenset()) -> list[NominalLink]:
         """Links that should exist at run time `t_s`; calls must not go back in time.

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
+from emulator.orders import Orders
 from emulator.spec import ConstellationSpec, FixedLink, Place, RadioSpec, WorldSpec
 from nodes.wire import Record
 from testbed.twin.core import Twin
@@ -57,6 +58,9 @@ class SyntheticNetwork:
     def attenuation_of_fall(self, place: str, direction: str, fall_db: float) -> float:
         """Noise does not rise with weather here."""
         return fall_db
+
+    def obey(self, orders: Orders) -> None:
+        """Nothing is chosen here."""
 
     def at(self, t_s: float, isl: frozenset[str] = frozenset()) -> list[NominalLink]:
         first, second = ("sat-1", "sat-2") if t_s < self._handover_s else ("sat-3", "sat-2")

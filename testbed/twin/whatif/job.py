@@ -36,10 +36,11 @@ MOST_CANDIDATES: Final = 200
 
 
 class Trial(msgspec.Struct, frozen=True):
-    """One candidate: what is done, and which of the standing actions are taken back."""
+    """One candidate: what is done, which standing actions are taken back, and for which nodes (none: all)."""
 
     actions: tuple[AnyAction, ...] = ()
     withdrawn: tuple[AnyAction, ...] = ()
+    nodes: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:
@@ -108,6 +109,8 @@ class Outcome(msgspec.Struct):
     #: offered load of each server over what it can do
     server_load: dict[str, float]
     changes: dict[str, Change] = {}
+    #: `delay` and `task` of the nodes that the candidate is for: as it is, with it, and the change
+    concerned: dict[str, tuple[Measures, Measures, Change]] = {}
 
 
 class Report(msgspec.Struct):

@@ -44,6 +44,7 @@ def summarise(job: Job, public: Public, replications: Sequence[Replication], too
         if reached[index]:
             outcome = _outcome(texts[index], reached[index], shown)
             outcome.changes = _changes(replications, index, shown)
+            outcome.concerned = _concerned(replications, index, job.candidates[index - 1].nodes, public)
             outcomes.append(outcome)
     missing = [text for index, text in enumerate(texts) if not reached[index]]
     fewer = min((len(r) for r in reached), default=0)
@@ -111,6 +112,21 @@ def _mean(table: Floats) -> list[float]:
     counts = np.isfinite(table).sum(axis=0)
     sums = np.nansum(table, axis=0)
     return [float(s / n) if n else math.nan for s, n in zip(sums, counts, strict=True)]
+
+
+def _concerned(
+    replications: Sequence[Replication], index: int, nodes: Sequence[str], public: Public
+) -> dict[str, tuple[Measures, Measures, Change]]:
+    """Latency of all datagrams and all tasks of some nodes, or of all: as it is, with it, and the change."""
+    wanted = {node for name in nodes for node in public.nodes_called(name)}
+    names = dict.fromkeys(name for r in replications for one in r.measured for name in one.rows)
+    kept = [name for name in names if not wanted or _node_of(name) in wanted]
+    pairs = [r for r in replications if len(r.measured) > index]
+    sides = [_outcome("", [r.measured[k] for r in pairs], [DELAY, TASK, *kept]).flows for k in (0, index)]
+    changes = _changes(replications, index, [DELAY, TASK, *kept])
+    return {
+        kind: (sides[0][kind], sides[1][kind], changes[kind]) for kind in (DELAY, TASK) if kind in changes
+    }
 
 
 def _changes(replications: Sequence[Replication], index: int, shown: list[str]) -> dict[str, Change]:
