@@ -18,12 +18,18 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--public", required=True, type=Path, metavar="FILE", help="public knowledge, JSON")
     parser.add_argument("--id", default="twin", help="node id (twin)")
+    parser.add_argument("--centre", metavar="ENDPOINT", help="be the edge named by --id, under this centre")
+    parser.add_argument("--edges", type=int, metavar="N", help="number of edges (one a gateway)")
+    parser.add_argument("--clock", choices=("host", "told"), default="host", help="told: by the supervisor")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    from testbed.twin.controller import run_twin
+    from testbed.twin.controller import ToldClock, run_twin
+    from testbed.twin.edge import EdgeOptions
 
+    edge = EdgeOptions(options.centre, options.edges) if options.centre else None
+    clock = ToldClock() if options.clock == "told" else None
     try:
-        return run_twin(options.connect, options.public, options.id)
+        return run_twin(options.connect, options.public, options.id, edge=edge, clock=clock)
     except TestbedError as error:
         print(f"testbed.twin: {error}", file=sys.stderr)
         return error.exit_status

@@ -21,7 +21,9 @@ from nodes.processes import die_with_parent
 from testbed.errors import BadInput, EnvironmentProblem
 from testbed.twin import knowledge
 from testbed.twin.core import Twin
+from testbed.twin.edge import EdgeOptions, EdgeTwin, Line
 from testbed.twin.freeze import SnapshotError
+from testbed.twin.hierarchy import Uplink
 from testbed.twin.horizon import Horizon
 from testbed.twin.outlook import EVERY_S as OUTLOOK_S
 from testbed.twin.outlook import Outlook
@@ -40,6 +42,29 @@ _LOOKS = 8
 _SNAPSHOT_S, _SNAPSHOT_SHARE = 3.0, 0.01
 
 log = logging.getLogger("twin")
+
+
+class Clock:
+    """The host's monotonic clock."""
+
+    def now_ns(self) -> int:
+        return time.monotonic_ns()
+
+    def told(self, t_ns: int) -> None:
+        """What the supervisor's clock says: nothing new, on one host."""
+
+
+class ToldClock(Clock):
+    """The clock of a run that goes faster or slower than time: it is what the supervisor last said."""
+
+    def __init__(self) -> None:
+        self._now_ns = 0
+
+    def now_ns(self) -> int:
+        return self._now_ns
+
+    def told(self, t_ns: int) -> None:
+        self._now_ns = max(self._now_ns, t_ns)
 
 
 class Windows:
@@ -71,12 +96,16 @@ class Controller:
     """One run of the twin's process against a supervisor."""
 
     def __init__(
-        self, endpoint: str, twin: Twin, node_id: str = "twin", outlook: Outlook | None = None
-    ) -> None:
+        self, endpoint: str, twin: Twin, node_id: str = "twin", outlook: Outlook | None = None,
+        line: Line | None = None, clock: Clock | None = None,
+    ) -> None:  # fmt: skip
         self._twin = twin
         self._outlook = outlook
         self._outlook_s = 0.0
         self._id = node_id
+        #: towards a central twin, of an edge
+        self._line = line
+        self._clock = clock or Clock()
         self._context = zmq.Context(io_threads=1)
         self._socket = self._context.socket(zmq.DEALER)
         self._socket.setsockopt(zmq.LINGER, 1000)
@@ -103,6 +132,8 @@ class Controller:
             return self._work()
         finally:
             self._socket.close()
+            if self._line is not None:
+                self._line.close()
             self._context.term()
 
     def _register(self, wait_s: float) -> None:
@@ -122,11 +153,11 @@ class Controller:
         raise EnvironmentProblem("nobody answered on the control endpoint: is the testbed running?")
 
     def _work(self) -> int:
-        beat_ns = time.monotonic_ns()
+        beat_ns = self._clock.now_ns()
         belief_ns = 0
         while not self._stopping:
-            now = time.monotonic_ns()
-            if now - self._heard_ns > SILENCE_S * 1e9:
+            now = self._clock.now_ns()
+            if time.monotonic_ns() - self._heard_ns > SILENCE_S * 1e9:
                 log.error("the supervisor has been silent for %.0f s", SILENCE_S)
                 return 3
             if now >= beat_ns:
@@ -171,6 +202,8 @@ class Controller:
         if windows is not None and self._twin.holds(windows.next):
             self._close()
         counters = {"sent": self._sent, "received": self._received, **self._twin.counters}
+        if self._line is not None:
+            counters |= self._line.counters()
         self._send(wire.Bye(counters))
 
     # --- messages -----------------------------------------------------------------------------
@@ -202,8 +235,10 @@ class Controller:
     def _take(self, message: wire.Message) -> None:
         if isinstance(message, wire.Telemetry):
             self._received += len(message.records)
-            self._settled_ns = self._heard_ns
+            self._settled_ns = self._clock.now_ns()
             self._twin.take(message.records)
+        elif isinstance(message, wire.Heartbeat):
+            self._clock.told(message.t_ns)
         elif isinstance(message, wire.Snapshot):
             self._kept = message.data
         elif isinstance(message, wire.Start):
@@ -221,7 +256,7 @@ class Controller:
 
         What came before is taken from that twin's snapshot; without one that fits, the twin starts afresh.
         """
-        twin, now = self._twin, time.monotonic_ns()
+        twin, now = self._twin, self._clock.now_ns()
         window_ns = round(twin.window_s * 1e9)
         current = max((now - t0_ns) // window_ns, 0)
         closed, said = -1, []
@@ -262,7 +297,11 @@ class Controller:
         """Closes the next window and predicts the one after: in this order, before its reports are read."""
         windows = self._windows
         assert windows is not None
-        records = self._twin.close(windows.next, time.monotonic_ns())
+        now = self._clock.now_ns()
+        records = self._twin.close(windows.next, now)
+        if self._line is not None:
+            t_s = (now - windows.start_ns) / 1e9
+            self._line.closed(self._twin.table, windows.next, t_s, records)
         windows.next += 1
         if not self._stopping:
             records += self._twin.predict(windows.next)
@@ -272,20 +311,25 @@ class Controller:
 
 
 def run_twin(
-    endpoint: str, public: Path, node_id: str = "twin", announce: Callable[[str], None] = log.info
-) -> int:
-    """Runs the twin on public knowledge; its exit status."""
+    endpoint: str, public: Path, node_id: str = "twin", announce: Callable[[str], None] = log.info,
+    edge: EdgeOptions | None = None, clock: Clock | None = None,
+) -> int:  # fmt: skip
+    """Runs the twin on public knowledge, of a part of the network if `edge`; its exit status."""
     die_with_parent()
     known = knowledge.load(public)
     began = time.monotonic()
     try:
-        twin = Twin(known)
+        twin = Twin(known) if edge is None else EdgeTwin(known, edge.scope(known, node_id))
         twin.rehearse()
-        outlook = Outlook(known.world, Horizon(known.world), known.window_s)
+        # half an hour ahead is the business of whoever sees the whole network
+        outlook = Outlook(known.world, Horizon(known.world), known.window_s) if edge is None else None
     except ValueError as error:
         raise BadInput(f"{public}: world: {error}") from None
     announce(f"nominal network ready after {time.monotonic() - began:.2f} s")
-    controller = Controller(endpoint, twin, node_id, outlook)
+    line = (
+        None if edge is None else Line(zmq.Context.instance(), edge.centre, Uplink(node_id, time.time_ns()))
+    )
+    controller = Controller(endpoint, twin, node_id, outlook, line, clock)
     signal.signal(signal.SIGTERM, lambda *_: controller.stop())
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor decides when a run ends
     return controller.run()

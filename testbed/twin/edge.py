@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import zmq
 
@@ -130,6 +131,21 @@ def _distance(a: Place, b: Place) -> float:
     return 2.0 * math.asin(min(math.sqrt(half), 1.0))
 
 
+@dataclass(frozen=True)
+class EdgeOptions:
+    """What makes a twin's process one of an edge: the centre's endpoint, and into how many it is divided."""
+
+    centre: str
+    edges: int | None = None
+
+    def scope(self, knowledge: Knowledge, node_id: str) -> Scope:
+        """The part of an edge by its name; BadInput names the edges there are."""
+        scopes = partition(knowledge, self.edges)
+        if node_id not in scopes:
+            raise BadInput(f"--id {node_id}: no edge of that name, allowed are {', '.join(scopes)}")
+        return scopes[node_id]
+
+
 class _Within:
     """A nominal network of which only an edge's links are there."""
 
@@ -174,13 +190,23 @@ class EdgeTwin(Twin):
         super().take(kept)
 
 
+def on_this_host(option: str, endpoint: str) -> str:
+    """The endpoint if it does not leave this host; BadInput otherwise."""
+    parts = urlsplit(endpoint)
+    loopback = parts.hostname in ("127.0.0.1", "localhost", "::1")
+    if not (parts.scheme == "ipc" or (parts.scheme == "tcp" and loopback)):
+        raise BadInput(f"{option} {endpoint}: allowed are ipc://PATH and tcp://127.0.0.1:PORT")
+    return endpoint
+
+
 class Line:
     """The socket of an edge towards the centre; never waits, and keeps nothing for a centre that is away."""
 
     def __init__(self, context: zmq.Context[Any], endpoint: str, uplink: Uplink) -> None:
         self._uplink = uplink
+        on_this_host("--centre", endpoint)
         self._socket = context.socket(zmq.DEALER)
-        self._socket.setsockopt(zmq.LINGER, 0)
+        self._socket.setsockopt(zmq.LINGER, 200)
         self._socket.setsockopt(zmq.SNDHWM, _WAITING_MAX)
         self._socket.setsockopt(zmq.IMMEDIATE, 1)  # nothing is queued for a peer that is not there
         self._socket.setsockopt(zmq.IDENTITY, uplink.edge.encode())
@@ -214,8 +240,8 @@ class Line:
         """Messages sent, and not sent because the centre was away; how often it was found again."""
         return {
             "told": self.sent, "told_bytes": self.bytes, "untold": self.unsent,
-            "centre_found_again": self.found_again, "waiting": self._uplink.waiting(),
-            "dropped_events": self._uplink.dropped_events,
+            "told_version": self._uplink.told.version, "centre_found_again": self.found_again,
+            "waiting": self._uplink.waiting(), "dropped_events": self._uplink.dropped_events,
         }  # fmt: skip
 
     def close(self) -> None:

@@ -70,11 +70,12 @@ class Ask(_Message):
 
 
 class Found(_Message):
-    """From the centre: the states that were asked for, and the edges it knows with the time each tells."""
+    """From the centre: the states that were asked for; of every edge, the run time it spoke of last and the
+    version of its table that is held; and how many events are."""
 
     number: int
     states: list[Entry]
-    edges: dict[str, float]
+    edges: dict[str, tuple[float, int]]
     events: int
 
 
@@ -199,7 +200,7 @@ class Centre:
         """A message of an edge, or a question; the answer to it."""
         message = decode(data)
         if isinstance(message, Ask):
-            edges = {name: edge.t_s for name, edge in self._edges.items()}
+            edges = {name: (edge.t_s, edge.table.version) for name, edge in self._edges.items()}
             states = self.query(message.target, message.name)
             return encode(Found(message.number, states, edges, len(self.events)))
         if not isinstance(message, News):

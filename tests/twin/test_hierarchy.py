@@ -141,7 +141,7 @@ def test_questions_are_answered_with_states_of_all_edges() -> None:
     found = decode(centre.take(encode(Ask(4, "*>sat", "delay*"))) or b"")
     assert isinstance(found, Found)
     assert [entry.target for entry in found.states] == ["edge-1>sat", "edge-2>sat"]
-    assert (found.number, found.edges) == (4, {"edge-1": 3.5, "edge-2": 3.5})
+    assert (found.number, found.edges) == (4, {"edge-1": (3.5, 1), "edge-2": (3.5, 1)})
 
 
 # --- several beliefs about one thing --------------------------------------------------------------
