@@ -1,7 +1,8 @@
 """A scenario run ahead in virtual time: its world, its network and the traffic of its nodes, in one call.
 
-World epochs are computed once and serve every further run: another seed, other flows, other fates. It is
-the plant's own network kernel. What stands in for the nodes' programs, and what is left out, `offered`
+World epochs are computed once and serve every further run: another seed, other flows, other fates. Who needs
+one run only, of a large scenario above all, has them computed on the way and not kept. It is the plant's own
+network kernel. What stands in for the nodes' programs, and what is left out, `offered`
 says: servers work on tasks one after the other, transfers neither wait for acknowledgements nor repeat. The
 world is the published one unless adjustments are given, and obeys orders that are; deviations of the
 scenario are not carried out.
@@ -19,7 +20,7 @@ from emulator.epochs import LinkUpdates, RecordedTable
 from emulator.layout import Network, make_network
 from emulator.links.random import link_key
 from emulator.orders import Orders
-from emulator.simulate import Simulated, simulate
+from emulator.simulate import Simulated, WorldTables, simulate
 from emulator.table import Adjustments
 from emulator.traffic.flows import Flow, FlowSet
 from emulator.traffic.results import Results
@@ -52,6 +53,7 @@ class Ahead:
         orders: Orders | None = None,
         before_epoch: Callable[[float], None] | None = None,
         start_s: float = 0.0,
+        once: bool = False,
     ) -> None:
         if not 0.0 <= start_s <= scenario.run.duration_s:
             raise BadInput(f"start_s = {start_s!r}, allowed: 0 to the run's {scenario.run.duration_s:g} s")
@@ -60,24 +62,29 @@ class Ahead:
         self.world = World(scenario.world_spec(), adjustments, orders=orders)
         self._before_epoch = before_epoch
         self._ports = Ports(scenario)
-        rows = max(_LEAST_ROWS, self.world.most_rows())
-        scratch = make_network(len(self.world.places), len(self.world.hosts), 1, links=rows, slots=2, log=2)
-        self._updates = LinkUpdates(scratch, self.world.places, scenario.run.seed)
+        self._once, self._spent = once, False
+        self._rows = self.world.most_rows() if once else 0
+        self._updates: LinkUpdates | None = None
         self._tables: list[RecordedTable] = []
-        self._rows = 0
         self._keyed: tuple[int, list[RecordedTable]] = (scenario.run.seed, self._tables)
 
     def tables(
         self, duration_s: float, progress: Callable[[float], None] | None = None
     ) -> list[RecordedTable]:
-        """The link tables of the first `duration_s`, each computed once however often it is asked for."""
+        """The link tables of the first `duration_s`, each computed once however often it is asked for.
+
+        ValueError where none are kept.
+        """
+        if self._once:
+            raise ValueError("link tables of what is run once are not kept")
+        updates = self._updates = self._updates or self._record()
         count = self._count(duration_s)
         epoch_s = self.scenario.run.epoch_s
         while len(self._tables) < count:
             t_s = self.start_s + len(self._tables) * epoch_s
             if self._before_epoch is not None:
                 self._before_epoch(t_s)
-            table = self._updates.post(round(t_s * 1e9), self.world.epoch(t_s))
+            table = updates.post(round(t_s * 1e9), self.world.epoch(t_s))
             self._tables.append(table)
             if len(table.rows):
                 self._rows = max(self._rows, int(table.rows["row"].max()) + 1)
@@ -113,7 +120,8 @@ class Ahead:
 
         `seed` (the scenario's by default) decides instants, work and fates, `flows` replaces what the nodes
         offer, `servers` those that work for them; the rest as for `emulator.simulate.simulate`. BadInput for
-        a duration outside the scenario, TrafficError for flows and servers that cannot be.
+        a duration outside the scenario, TrafficError for flows and servers that cannot be, ValueError for a
+        second time of what is run once.
         """
         left_s = self.scenario.run.duration_s - self.start_s
         duration_s = left_s if duration_s is None else duration_s
@@ -127,7 +135,11 @@ class Ahead:
             origin_ns,
             self.servers() if servers is None else servers,
         )
-        tables = self._with_keys(seed, self.tables(duration_s, progress))
+        tables: list[RecordedTable] | WorldTables
+        if self._once:
+            tables = self._on_the_way(seed)
+        else:
+            tables, progress = self._with_keys(seed, self.tables(duration_s, progress)), None
         return simulate(
             self._network(log),
             None,
@@ -137,6 +149,22 @@ class Ahead:
             log=log,
             window_s=window_s,
             samples=samples,
+            progress=progress,
+        )
+
+    def _record(self) -> LinkUpdates:
+        """What gives links their rows in tables that are kept."""
+        world, rows = self.world, max(_LEAST_ROWS, self.world.most_rows())
+        scratch = make_network(len(world.places), len(world.hosts), 1, links=rows, slots=2, log=2)
+        return LinkUpdates(scratch, world.places, self.scenario.run.seed)
+
+    def _on_the_way(self, seed: int) -> WorldTables:
+        """Tables that are computed when their time has come."""
+        if self._spent:
+            raise ValueError("it was to be run once, and has been")
+        self._spent = True
+        return WorldTables(
+            self.world, self.scenario.run.epoch_s, seed, self.start_s, before_epoch=self._before_epoch
         )
 
     def _count(self, duration_s: float) -> int:

@@ -149,6 +149,20 @@ def test_epochs_are_computed_once(laptop: Ahead) -> None:
     assert len(laptop.tables(DURATION_S)) == 100
 
 
+def test_what_is_run_once_meets_the_same_fates_and_keeps_nothing(laptop: Ahead) -> None:
+    kept, told = laptop.simulate(DURATION_S), []
+    once = Ahead(scenario("laptop"), once=True)
+    run = once.simulate(DURATION_S, progress=told.append)
+    order = [np.lexsort((hops["hop"], hops["packet"], hops["port"])) for hops in (kept.hops, run.hops)]
+    assert run.hops[order[1]].tobytes() == kept.hops[order[0]].tobytes()
+    assert run.results.histograms.tolist() == kept.results.histograms.tolist()
+    assert told[-1] == 1.0
+    with pytest.raises(ValueError, match="are not kept"):
+        once.tables(DURATION_S)
+    with pytest.raises(ValueError, match="to be run once, and has been"):
+        once.run(DURATION_S)
+
+
 def test_flows_can_be_others(laptop: Ahead) -> None:
     ports = Ports(laptop.scenario).of
     one = Flow("mine", ports["sensor-1"], ports["gateway-1"], Periodic(1.0, phase_s=0.5))
