@@ -33,6 +33,7 @@ from testbed.twin.whatif.traffic import Subject, joined, offered_under, subjects
 _EPOCH_S: Final = 0.5
 #: and as many at most
 _EPOCHS: Final = 400
+_ARRIVING_S: Final = 3.0
 _MOST_SAMPLES: Final = 1 << 20
 
 #: columns of what is measured of a subject
@@ -93,7 +94,9 @@ def _replicate(job: Job, public: Public, number: int, time_left_s: Callable[[], 
     seed = job.seed * 1_000 + number + 1
     truth = draw(job.belief, seed) if number or job.replications > 1 else middle(job.belief)
     warm_s = min(job.warm_s, job.at_s)
-    span_s = warm_s + job.horizon_s
+    # What was sent last is given time to arrive.
+    left_s = public.run.duration_s - job.at_s - job.horizon_s
+    span_s = warm_s + job.horizon_s + min(max(left_s, 0.0), _ARRIVING_S)
     known = _believed(public, truth, job, span_s)
     known = replace(known, run=replace(known.run, seed=seed))
     before = plan_of(job.standing, public)
@@ -117,7 +120,8 @@ def _replicate(job: Job, public: Public, number: int, time_left_s: Callable[[], 
         samples = min(_packets(flows, span_s), _MOST_SAMPLES)
         results = ahead.run(span_s, flows=flows, samples=samples)
         names = {name: row for row, name in enumerate(results.names)}
-        begun = results.samples[results.samples["sent_ns"] >= round(job.at_s * 1e9)]
+        sent_s = results.samples["sent_ns"] * 1e-9
+        begun = results.samples[(sent_s >= job.at_s) & (sent_s < job.at_s + job.horizon_s)]
         subjects = subjects_of(public, flows)
         load = variant.plan.server_load(public, {n: e.mean for n, e in truth.service_factor.items()})
         measured.append(
@@ -128,7 +132,7 @@ def _replicate(job: Job, public: Public, number: int, time_left_s: Callable[[], 
             )
         )
         if len(measured) == 1:
-            unchanged_s = _unchanged_s(ahead, span_s, warm_s, known.run.epoch_s)
+            unchanged_s = min(_unchanged_s(ahead, span_s, warm_s, known.run.epoch_s), job.horizon_s)
         longest_s = max(longest_s, time.monotonic() - began_s)
     return Replication(measured, unchanged_s)
 
@@ -158,10 +162,13 @@ def _ahead(known: Public, truth: Belief, before: Plan, after: Plan, at_s: float,
             orders.barred.clear()
             orders.barred.update(after.barred)
 
-    scenario: Any = known
-    ahead = Ahead(scenario, adjustments=truth.adjustments(), before_epoch=obey, start_s=at_s - warm_s)
-    ahead.world.orders = orders
-    return ahead
+    return Ahead(
+        known,
+        adjustments=truth.adjustments(),
+        orders=orders,
+        before_epoch=obey,
+        start_s=at_s - warm_s,
+    )
 
 
 def _packets(flows: Any, span_s: float) -> int:

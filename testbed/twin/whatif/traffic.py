@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Final
 
 from emulator.traffic.arrivals import Periodic
 from emulator.traffic.flows import Flow, Follow
@@ -106,7 +106,7 @@ def subjects_of(public: Public, flows: Iterable[Flow]) -> dict[str, Subject]:
 
 def offered_under(public: Public, plan: Plan, seed: int) -> Iterator[Flow]:
     """What nodes offer under a plan; instants follow from the seed."""
-    planned: Any = public.with_nodes(plan.nodes(public))
+    planned = public.with_nodes(plan.nodes(public))
     port_of = {port: name for name, port in Ports(planned).of.items()}
     grouped: dict[str, list[Flow]] = {}
     for flow in Offered(planned, seed).flows():

@@ -45,5 +45,5 @@ def test_the_way_back_is_to_what_is_configured() -> None:
     assert back == {
         "offload": {"servers": {"edge-ground": 1, "edge-sat": 1}},
         "priority": {"traffic_class": 0},
-        "pace": {"task_interval_s": 4.0},
+        "pace": {"task_interval_s": getattr(KNOWN.nodes["sensor-1"], "task_interval_s", None)},
     }

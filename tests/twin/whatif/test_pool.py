@@ -17,6 +17,7 @@ KNOWN = public.of_scenario(load("laptop"))
 
 @pytest.fixture(scope="module")
 def pool() -> Iterator[Pool]:
+    run(_job(), KNOWN)  # compiles what is not in the cache, once and not in every worker
     before = set(multiprocessing.active_children())
     with Pool(KNOWN, workers=2) as made:
         assert made.warm(120.0)

@@ -46,6 +46,13 @@ def test_a_slow_way_is_left_and_the_gain_is_that_of_the_link() -> None:
         assert -85.0 < changes[name].latency_ms.mean < -35.0
 
 
+def test_tasks_gain_by_leaving_a_slow_server() -> None:
+    belief = Belief(service_factor={"edge-sat": Estimate(0.4, 0.01)})
+    report = run(_job("offload:sensor=edge-ground:1; offload:remote=edge-ground:1", belief=belief), KNOWN)
+    assert report.candidates[0].changes["task"].share.mean < -0.2
+    assert report.candidates[0].server_load["edge-sat"] == 0.0
+
+
 def test_withdrawing_a_standing_action_undoes_it() -> None:
     action = parse("handover:bar=sat-1")
     there = run(_job("handover:bar=sat-1"), KNOWN).candidates[0].changes["delay"].latency_ms.mean
