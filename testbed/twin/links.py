@@ -20,8 +20,9 @@ from testbed.twin.nominal import NominalLink
 _TYPICAL_BITS = 4_800.0
 #: bits of the smallest packet: header and a few bytes
 _SMALLEST_BITS = 512.0
-#: packets of a window that enter the sample of work, so that it spans many windows
-_PER_WINDOW = 16
+#: packets of a usual window that enter the sample of work, so that it spans many windows; of one with more
+#: packets more do, as the sample is one of packets
+_PER_WINDOW = 8
 #: a queue is never believed to let more through than this share of the rate
 _USABLE = 0.98
 #: points of the predicted distribution of single packets' delays
@@ -36,7 +37,7 @@ class LinkBelief:
 
     def __init__(self) -> None:
         self.bias = ScalarKalman(0.0, sd=0.3, process_sd=0.005)
-        self.work = Reservoir(256)
+        self.work = Reservoir(512)
         self.packets = ForgettingMean(40)
         #: mean work of a window's packets, bits, and what completes the hop, bit/s
         self.window_work = Forecast(_TYPICAL_BITS, 2.0 * _TYPICAL_BITS)
@@ -117,8 +118,8 @@ class LinkBelief:
         self.bias.advance(window_s)
         self.bias.update(offset, doubt)
         base = link.delay_ms + self.bias.mean
-        step = max(len(samples) // _PER_WINDOW, 1)
-        for sample in samples[::step]:
+        step = max(round(self.packets.value / _PER_WINDOW), 1)
+        for sample in samples[self.windows % step :: step]:
             self.work.add(max(sample - base, 0.0) * link.rate_bps / 1e3)
         return z
 

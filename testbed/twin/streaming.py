@@ -89,7 +89,9 @@ class Fidelity:
             del self._made[old]
 
     def _of(self, key: Key) -> _Scope:
-        scope = self._scopes.setdefault(key, _Scope(key[0]))
+        scope = self._scopes.get(key)
+        if scope is None:
+            scope = self._scopes[key] = _Scope(key[0])
         scope.idle = 0
         return scope
 
