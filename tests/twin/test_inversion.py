@@ -88,11 +88,11 @@ def test_delay_capacity_and_loss_of_a_link_are_found_together_by_the_emulator() 
     observed, covariance = observed_statistics(reports(plant, seed=7), run_share=0.4)
     box = AheadBox(network(seed=1), LINK, 8.0)
     found = calibrate(
-        PARAMETERS, box, observed, covariance, np.random.default_rng(1), members=24, steps=4
+        PARAMETERS, box, observed, covariance, np.random.default_rng(1), members=40, steps=4
     )  # fmt: skip
-    assert found[DELAY_MS].mean == pytest.approx(truth[DELAY_MS], abs=0.3)
-    assert found[CAPACITY_FACTOR].mean == pytest.approx(truth[CAPACITY_FACTOR], rel=0.02)
-    assert found[LOSS].mean == pytest.approx(truth[LOSS], abs=0.02)
+    assert found[DELAY_MS].mean == pytest.approx(truth[DELAY_MS], abs=0.2)
+    assert found[CAPACITY_FACTOR].mean == pytest.approx(truth[CAPACITY_FACTOR], rel=0.03)
+    assert found[LOSS].mean == pytest.approx(truth[LOSS], abs=0.03)
 
 
 def test_a_box_in_closed_form_is_inverted_with_honest_uncertainty() -> None:
@@ -121,7 +121,7 @@ def test_what_is_found_stays_within_its_bounds() -> None:
 
 def test_statistics_are_quantiles_of_the_delay_and_the_share_lost() -> None:
     found = statistics(np.arange(101.0), 200.0, 10.0)
-    assert found.tolist() == [*(100.0 * level for level in LEVELS), 0.05]
+    assert found.tolist() == [*(100.0 * level for level in LEVELS), 50.0, 0.05]
     assert np.isnan(statistics(np.zeros(0), 0.0, 0.0)).all()
 
 
