@@ -13,6 +13,7 @@ import numpy as np
 
 from testbed.bench._campaign import IDENTIFIED, TOLERANCE, Told
 from testbed.bench._campaign_runs import KINDS
+from testbed.bench._campaign_whatif import Answered
 from testbed.twin.matching import NOTHING
 
 _DAY_S: Final = 86_400.0
@@ -21,6 +22,8 @@ CONTINUOUS: Final = ("delay_ms", "snr_db")
 #: a deviation is above the noise of one window from here on
 ABOVE_SIGMA: Final = 3.0
 _CONFIDENCE: Final = 0.95
+#: a change of so small a share of what there was before has no sign to speak of
+_LEAST_CHANGE: Final = 0.01
 #: the rate at which records are to be kept up with, 1/s
 _RATE_PER_S: Final = 1_000.0
 
@@ -64,6 +67,21 @@ def figures_of(runs: Sequence[Told], quiet: Sequence[Told]) -> dict[str, float]:
         "picp90": picp90,
         "picp90_off": abs(picp90 - 0.9),
         "crps_skill_climatology": _quantile(skills, 0.5),
+    }
+
+
+def whatif_figures(answers: Sequence[Answered]) -> dict[str, float]:
+    """How well changes were predicted that came to more than a hundredth of what there was before."""
+    counted = [one for one in answers if abs(one.real_ms) > _LEAST_CHANGE * abs(one.before_ms)]
+    right = sum(math.copysign(1.0, one.predicted_ms) == math.copysign(1.0, one.real_ms) for one in counted)
+    errors = [abs(one.predicted_ms - one.real_ms) / abs(one.real_ms) for one in counted]
+    return {
+        "whatif_questions": float(len(counted)),
+        "whatif_sign": share(right, len(counted)),
+        "whatif_size_error": _quantile(errors, 0.5),
+        "whatif_interval90": share(
+            sum(one.low_ms <= one.real_ms <= one.high_ms for one in counted), len(counted)
+        ),
     }
 
 
@@ -171,8 +189,8 @@ def bands_table(runs: Sequence[Told], quiet: Sequence[Told]) -> dict[str, dict[s
     return rows
 
 
-def print_tables(runs: Sequence[Told], quiet: Sequence[Told]) -> None:
-    """Kinds, causes and bands, for a reader."""
+def print_tables(runs: Sequence[Told], quiet: Sequence[Told], answers: Sequence[Answered]) -> None:
+    """Kinds, causes, bands and what-ifs, for a reader."""
     from rich.console import Console
 
     console = Console()
@@ -207,6 +225,14 @@ def print_tables(runs: Sequence[Told], quiet: Sequence[Told]) -> None:
         table.add_row(
             name, f"{values['windows']:.0f}", _percent(values["picp90"], 1),
             _number(values.get("crps_skill_climatology"), 2),
+        )  # fmt: skip
+    console.print(table)
+    table = _table("what an action changes, ms", ("before", "predicted", "90 %", "real"))
+    for one in sorted(answers, key=lambda one: one.question.case.number):
+        table.add_row(
+            f"{one.question.case.kind} {one.question.case.target}: {one.question.action}",
+            _number(one.before_ms), _number(one.predicted_ms),
+            f"{_number(one.low_ms)} to {_number(one.high_ms)}", _number(one.real_ms),
         )  # fmt: skip
     console.print(table)
 

@@ -79,12 +79,14 @@ def run(
     troubles: Troubles | None = None,
     keep: Callable[[Record], bool] = lambda record: True,
     hooks: Iterable[Hook] = (),
+    until_s: float | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> Outcome:
-    """Run a scenario with a twin beside it to its end, window by window.
+    """Run a scenario with a twin beside it, window by window.
 
     `twin_factory`: makes the twin from public knowledge; `keep`: which records the outcome holds, of the
-    twin's and of the plant's; `progress` is told the share that is done.
+    twin's and of the plant's; `until_s`: run time to stop at, by default the scenario's end; `progress` is
+    told the share that is done.
     """
     plant = VirtualPlant(scenario)
     twin = twin_factory(knowledge_of(scenario))
@@ -93,7 +95,7 @@ def run(
     delivery = Delivery(troubles or Troubles(), scenario.run.seed)
     outcome = Outcome(plant.start_ns, delivery=delivery.counts)
     window_s = scenario.run.window_s
-    windows = int(scenario.run.duration_s / window_s + 1e-9)
+    windows = int((scenario.run.duration_s if until_s is None else until_s) / window_s + 1e-9)
     hooks = tuple(hooks)
     told_s = 0.0
     cpu_s = time.process_time()

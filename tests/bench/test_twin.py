@@ -9,8 +9,11 @@ import pytest
 
 from testbed.bench import Figures
 from testbed.bench._campaign import Told, carry_out
-from testbed.bench._campaign_figures import confusion_of, figures_of, kinds_of, upper_rate
+from testbed.bench._campaign_figures import confusion_of, figures_of, kinds_of, upper_rate, whatif_figures
 from testbed.bench._campaign_runs import AT_LEAST_S, KINDS, QUIET_FIRST_S, Case, draw, quiet, scenario_of
+from testbed.bench._campaign_whatif import Answered, Question
+from testbed.bench._campaign_whatif import carry_out as ask
+from testbed.bench._campaign_whatif import draw as draw_question
 
 RAIN = Case(0, "rain", "gateway-site", 5.0, 60.0, 240.0, 1)
 
@@ -118,6 +121,30 @@ def test_the_bound_of_a_rate_is_that_of_the_poisson_distribution() -> None:
     # three over the time when nothing was seen: -ln 0.05
     assert upper_rate(0, 2.0) == pytest.approx(-math.log(0.05) / 2.0)
     assert upper_rate(1, 1.0) == pytest.approx(4.744, abs=0.001)
+
+
+def _answered(predicted_ms: float, real_ms: float) -> Answered:
+    question = Question(RAIN, "handover:bar=sat-1", "delay")
+    return Answered(question, 100.0, predicted_ms, predicted_ms - 5.0, predicted_ms + 5.0, real_ms)
+
+
+def test_what_ifs_are_judged_by_sign_and_size_of_changes_that_matter() -> None:
+    answers = [_answered(-21.0, -20.0), _answered(30.0, 20.0), _answered(3.0, -10.0), _answered(5.0, 0.5)]
+    figures = whatif_figures(answers)
+    assert figures["whatif_questions"] == 3.0
+    assert figures["whatif_sign"] == pytest.approx(2 / 3)
+    assert figures["whatif_size_error"] == pytest.approx(0.5)
+    assert figures["whatif_interval90"] == pytest.approx(1 / 3)
+
+
+def test_a_question_is_asked_and_tried() -> None:
+    question = draw_question(1, 1)
+    assert question == draw_question(1, 1)
+    assert question.case.kind == "extra_delay"
+    answered = ask(question)
+    # a terminal leaves a link that is tens of ms slower
+    assert answered.real_ms < -1.0
+    assert answered.low_ms <= answered.predicted_ms <= answered.high_ms < 0.0
 
 
 def test_tables_stand_beside_the_figures() -> None:
