@@ -178,9 +178,12 @@ class Node:
         self._flush()
         return tag
 
-    def forward(self, header: Header, payload: bytes) -> bool:
-        """Send a packet on for its source, by way of nobody; False when the network took nothing."""
-        if not self._transmit(wire.pack(header._replace(via=0), payload)):
+    def forward(self, header: Header, payload: bytes, via: int = 0) -> bool:
+        """Send a packet on for its source, by way of nobody or of port `via`.
+
+        False when the network took nothing.
+        """
+        if not self._transmit(wire.pack(header._replace(via=via), payload)):
             return False
         self.sent += 1
         return True

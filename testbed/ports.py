@@ -11,6 +11,8 @@ from typing import Final
 from testbed.planned import Planned
 
 GUESTS: Final = 16
+#: deviations whose packets come from a port like a guest's
+HIDDEN: Final = ("flood", "impostor")
 
 
 class Ports:
@@ -19,7 +21,8 @@ class Ports:
     def __init__(self, scenario: Planned) -> None:
         self.of = {node: port for port, node in enumerate(scenario.nodes, start=1)}
         self.first_guest = len(self.of) + 1
-        self.guests = GUESTS if scenario.network.guests else 0
+        hidden = any(deviation.kind in HIDDEN for deviation in getattr(scenario, "deviations", ()))
+        self.guests = GUESTS if scenario.network.guests or hidden else 0
 
     @property
     def ip_from(self) -> int:

@@ -1,4 +1,4 @@
-"""The deviations that nodes carry out themselves, at their moments: slow servers and wrong clocks.
+"""The deviations that are not the channel's, at their moments: slow servers, wrong clocks, hidden senders.
 
 A node that was restarted in the middle of one is given it again. What the channel does to links is its own.
 """
@@ -26,6 +26,10 @@ class Conduct:
         """A deviation starts or ends: write it down, and order what a node has to do about it."""
         deviation = moment.deviation
         self._stage.record([plant_event(moment, time.monotonic_ns(), what)])
+        for sender in self._stage.hidden.values():
+            hidden = self._stage.control.members.get(sender.name)
+            if sender.moment == moment and hidden is not None:
+                self._stage.command(hidden, "begin" if what == "start" else "end", {}, _PLANT)
         member = self._stage.control.members.get(deviation.target)
         if member is None:
             return

@@ -70,7 +70,8 @@ class Reception:
         if alive and member is not None and member.pid != message.pid and member.state != "bye":
             return f"a node of this name is running already (process {member.pid})"
         child = self._stage.children.get(message.id)
-        if message.id in (CHANNEL, TWIN) and child is not None and child.process.pid != message.pid:
+        own = message.id in (CHANNEL, TWIN) or message.id in self._stage.hidden
+        if own and child is not None and child.process.pid != message.pid:
             # Its word is believed, and its requests are carried out.
             return f"this run has started its own {message.id}"
         known = self._stage.nodes.get(message.id, {})
@@ -79,7 +80,7 @@ class Reception:
             return f"it stood at {known['place']!r}: a guest comes back to its place, or under another id"
         if known or message.id in (CHANNEL, TWIN):
             return ""
-        if not self._stage.scenario.network.guests:
+        if not (self._stage.scenario.network.guests or message.id in self._stage.hidden):
             return f"the scenario has no node {message.id!r} and takes no guests (network.guests = false)"
         if message.place not in self._stage.scenario.places:
             places = ", ".join(self._stage.scenario.places)

@@ -8,6 +8,7 @@ without the channel it cannot).
 from __future__ import annotations
 
 import heapq
+import json
 import shutil
 import signal
 import time
@@ -114,6 +115,11 @@ class Run:
             else:
                 arguments = ["--id", node, "--role", table.role, "--connect", connect]
                 self._stage.launch(node, "nodes", [*arguments, *_PATIENT])
+
+        for name, sender in self._stage.hidden.items():
+            arguments = ["--id", name, "--role", sender.role, "--place", sender.place, "--connect", connect]
+            arguments += ["--settings", json.dumps(sender.settings)]
+            self._stage.launch(name, "testbed.plant.senders", arguments)
 
     @property
     def _room(self) -> Path:

@@ -17,6 +17,7 @@ from testbed.ports import Ports
 from testbed.scenario import Scenario
 from testbed.store.runfile import RunFolder
 from testbed.supervisor.control import Control, Member
+from testbed.supervisor.hidden import hidden_senders
 from testbed.supervisor.monitor import Monitor
 from testbed.supervisor.processes import Child, spawn
 from testbed.supervisor.sinks import Sinks
@@ -54,6 +55,8 @@ class Stage:
         #: how often a twin that ended was started again
         self.twin_restarts = 0
         self._withheld = Withheld(scenario)
+        #: senders that only the plant knows of, by name
+        self.hidden = {sender.name: sender for sender in hidden_senders(scenario)}
 
     # --- processes --------------------------------------------------------------------------------
 
@@ -94,6 +97,8 @@ class Stage:
         for record in records:
             self.monitor.see(record, (record.t_ns - self.t0_ns) / 1e9)
             if twin is None or (kept := filter_record(record)) is None:
+                continue
+            if record.tags.get("node") in self.hidden:
                 continue
             if not (self._withheld and self._withheld.takes(record, self.t0_ns)):
                 visible.append(kept)

@@ -80,3 +80,41 @@ def test_withheld_reports_reach_the_run_s_file_and_not_the_twin(tmp_path: Path) 
         assert kept == ["sensor-1", "sensor-2"]
     finally:
         desk.close()
+
+
+FLOOD = 'deviations=[{kind="flood", target="field-1>sat-3", at=0.1, for=0.2, rate_mbps=2}]'
+
+
+def test_a_hidden_sender_joins_where_guests_may_not_and_sends_when_the_plant_says(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, FLOOD, "network.guests=false")
+    try:
+        sender = desk.guest("hidden-flood-1", "field-1")
+        stranger = Peer(desk, "my-app", place="field-1")
+        assert "takes no guests" in stranger.hear(wire.Refused).reason
+        (moment,) = moments(desk.stage.scenario)
+        for what, name in (("start", "begin"), ("end", "end")):
+            desk.run._conduct.deviate(moment, what)
+            order = sender.hear(wire.Command)
+            assert (order.name, order.by, order.arguments) == (name, "plant", {})
+    finally:
+        desk.close()
+
+
+def test_what_a_hidden_sender_reports_does_not_reach_the_twin(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, FLOOD)
+    try:
+        twin = Peer(desk, "twin", "twin")
+        twin.hear(wire.Registered)
+        twin.send(wire.Ready())
+        desk.until(lambda: desk.stage.is_ready("twin"))
+        for node in ("hidden-flood-1", "sensor-2"):
+            fields: dict[str, wire.Value] = {"sent": 1, "received": 1}
+            desk.stage.record([wire.Record(1, "node", {"node": node, "role": "flood"}, fields)])
+        assert [r.tags["node"] for r in twin.hear(wire.Telemetry).records] == ["sensor-2"]
+        desk.events()
+        assert [r.tags["node"] for r in desk.folder.records() if r.measurement == "node"] == [
+            "hidden-flood-1",
+            "sensor-2",
+        ]
+    finally:
+        desk.close()
