@@ -10,6 +10,7 @@ import math
 from typing import Any
 
 from nodes.wire import Record
+from testbed.report.actions import actions
 from testbed.report.collect import RunData
 from testbed.report.verdicts import DETECTION_S
 from testbed.twin import matching, scoring
@@ -43,10 +44,8 @@ def twin_section(data: RunData) -> dict[str, Any]:
         "fidelity_over_time": _over_time(data),
         "outlook": _outlook(data),
         "synchronisation": _synchronisation(data.of("sync")),
-        "actions": [
-            {"t_s": data.seconds(r.t_ns), **r.tags, **r.fields} for r in data.of("action")
-        ],
-    }  # fmt: skip
+        "actions": actions(data),
+    }
 
 
 def _over_time(data: RunData) -> dict[str, dict[str, list[Any]]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import Any
 
-from testbed.report import channel_figures, figures, self_measurement, style, twin_views, worldmap
+from testbed.report import actions, channel_figures, figures, self_measurement, style, twin_views, worldmap
 from testbed.report.belief import overall
 from testbed.report.books import books
 from testbed.report.collect import RunData
@@ -24,6 +24,7 @@ def page(data: RunData, report: dict[str, Any]) -> str:
             _top(report),
             _verdicts(report),
             _noticed(data, report),
+            actions.section(data, report),
             _delays(data, report),
             twin_views.course(data, report),
             twin_views.synchronisation(report),

@@ -42,6 +42,9 @@ def show(document: dict[str, Any], folder: str, console: Console) -> None:
     console.print(_facts(document))
     if document["twin"]["deviations"] or document["twin"]["detections"]:
         console.print(_detections(document["twin"]))
+    actions = _actions(document["twin"])
+    if actions.row_count:
+        console.print(actions)
     fidelity = _fidelity(document["twin"])
     if fidelity.row_count:
         console.print(fidelity)
@@ -140,6 +143,12 @@ def _detections(twin: dict[str, Any]) -> Table:
         said = Text(f"{found['kind']} at {place_of(found)}, {size_of(found)}", style="red")
         table.add_row(Text("  nothing", style="dim"), f"at {found['detected_s']:.1f} s:", said)
     return table
+
+
+def _actions(twin: dict[str, Any]) -> Table:
+    from testbed.report.actions import terminal_table  # which uses this module's numbers
+
+    return terminal_table(twin)
 
 
 def place_of(found: dict[str, Any]) -> str:

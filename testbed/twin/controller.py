@@ -20,6 +20,7 @@ from nodes import wire
 from nodes.processes import die_with_parent
 from testbed.errors import BadInput, EnvironmentProblem
 from testbed.twin import knowledge
+from testbed.twin.act.acting import Acting, beside
 from testbed.twin.core import Twin
 from testbed.twin.edge import EdgeOptions, EdgeTwin, Line
 from testbed.twin.freeze import SnapshotError
@@ -97,9 +98,10 @@ class Controller:
 
     def __init__(
         self, endpoint: str, twin: Twin, node_id: str = "twin", outlook: Outlook | None = None,
-        line: Line | None = None, clock: Clock | None = None,
+        line: Line | None = None, clock: Clock | None = None, acting: Acting | None = None,
     ) -> None:  # fmt: skip
         self._twin = twin
+        self._acting = acting
         self._outlook = outlook
         self._outlook_s = 0.0
         self._id = node_id
@@ -134,6 +136,8 @@ class Controller:
             self._socket.close()
             if self._line is not None:
                 self._line.close()
+            if self._acting is not None:
+                self._acting.close()
             self._context.term()
 
     def _register(self, wait_s: float) -> None:
@@ -237,6 +241,11 @@ class Controller:
             self._received += len(message.records)
             self._settled_ns = self._clock.now_ns()
             self._twin.take(message.records)
+            if self._acting is not None:
+                self._acting.take(message.records)
+        elif isinstance(message, wire.CommandResult):
+            if self._acting is not None:
+                self._acting.answer(message)
         elif isinstance(message, wire.Heartbeat):
             self._clock.told(message.t_ns)
         elif isinstance(message, wire.Snapshot):
@@ -261,6 +270,8 @@ class Controller:
         current = max((now - t0_ns) // window_ns, 0)
         closed, said = -1, []
         twin.begin(t0_ns)
+        if self._acting is not None:
+            self._acting.begin(t0_ns)
         if self._kept:
             event, text = "resumed", ""
             try:
@@ -307,7 +318,18 @@ class Controller:
             records += self._twin.predict(windows.next)
         self._publish(records)
         if not self._stopping:
+            self._act()
             self._keep()
+
+    def _act(self) -> None:
+        """What is to be done about what the window said: told, and asked for."""
+        if self._acting is None:
+            return
+        said = self._acting.step(self._clock.now_ns())
+        self._publish([one for one in said if isinstance(one, wire.Record)])
+        for one in said:
+            if isinstance(one, wire.Request):
+                self._send(one)
 
 
 def run_twin(
@@ -329,7 +351,8 @@ def run_twin(
     line = (
         None if edge is None else Line(zmq.Context.instance(), edge.centre, Uplink(node_id, time.time_ns()))
     )
-    controller = Controller(endpoint, twin, node_id, outlook, line, clock)
+    acting = beside(twin, known) if edge is None else None
+    controller = Controller(endpoint, twin, node_id, outlook, line, clock, acting)
     signal.signal(signal.SIGTERM, lambda *_: controller.stop())
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor decides when a run ends
     return controller.run()

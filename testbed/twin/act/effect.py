@@ -46,9 +46,10 @@ class Level:
 
 
 class Latencies:
-    """Latencies that were observed, by kind and by the node that sent."""
+    """Latencies that were observed, by kind and by the node that sent; kept for `kept_s`."""
 
-    def __init__(self) -> None:
+    def __init__(self, kept_s: float = _KEPT_S) -> None:
+        self._kept_s = kept_s
         #: (run time s, node, messages, sum of latency ms)
         self._seen: dict[str, deque[tuple[float, str, float, float]]] = {DELAY: deque(), TASK: deque()}
 
@@ -73,8 +74,18 @@ class Latencies:
     def _add(self, kind: str, t_s: float, node: str, messages: float, total_ms: float) -> None:
         seen = self._seen[kind]
         seen.append((t_s, node, messages, total_ms))
-        while seen and seen[0][0] < t_s - _KEPT_S:
+        while seen and seen[0][0] < t_s - self._kept_s:
             seen.popleft()
+
+    def series(self, kind: str) -> list[tuple[float, float]]:
+        """Middle of each second in which something was told, s, and the mean latency then, ms."""
+        messages: dict[int, float] = {}
+        totals: dict[int, float] = {}
+        for t_s, _, count, total in self._seen[kind]:
+            block = int(t_s / _BLOCK_S)
+            messages[block] = messages.get(block, 0.0) + count
+            totals[block] = totals.get(block, 0.0) + total
+        return [((b + 0.5) * _BLOCK_S, totals[b] / messages[b]) for b in sorted(messages)]
 
     def level(self, kind: str, from_s: float, to_s: float, nodes: Sequence[str] = ()) -> Level:
         """Mean latency of what was told between two run times, of some nodes or of all."""
