@@ -38,6 +38,7 @@ class _Node:
         self.intervals_s: deque[float] = deque(maxlen=9)
         self.last_s = math.nan
         self.due_s = math.inf
+        self.overdue = 0  # reports that did not come since the last one, as far as they are counted
 
     @property
     def period_s(self) -> float:
@@ -141,9 +142,15 @@ class Telemetry:
     def _node(self, name: str, t_s: float) -> None:
         node = self._nodes.setdefault(name, _Node())
         if t_s > node.last_s or math.isnan(node.last_s):
-            if not math.isnan(node.last_s) and t_s - node.last_s > 1e-3:
-                node.intervals_s.append(t_s - node.last_s)
-            node.last_s = t_s
+            interval_s = t_s - node.last_s
+            known = len(node.intervals_s) >= _PERIODS
+            if known and interval_s > _PATIENCE * node.period_s:
+                # with reports missing in it, of which some may not have been overdue yet
+                missed = round(interval_s / node.period_s) - 1 - node.overdue
+                self._count(name, max(missed, 0), max(missed, 0), t_s)
+            elif interval_s > 1e-3:
+                node.intervals_s.append(interval_s)
+            node.last_s, node.overdue = t_s, 0
         if len(node.intervals_s) >= _PERIODS:
             self._count(name, 0, 1, t_s)
             node.due_s = node.last_s + _PATIENCE * node.period_s
@@ -155,6 +162,7 @@ class Telemetry:
             while node.due_s < window.now_s:
                 alarm = self._count(name, 1, 1, node.due_s - 0.5 * node.period_s)
                 node.due_s += node.period_s
+                node.overdue += 1
                 heard = self._heard_s.get(name, -math.inf) > self._watches[name].onset_s
                 if alarm is not None and heard:
                     alarms[name] = alarm

@@ -160,6 +160,14 @@ def test_a_nodes_reports_that_are_lost_while_its_packets_arrive_are_named() -> N
     assert [r.tags for r in said] == [{"kind": "lost_telemetry", "target": "sensor-1", "where": "field-1"}]
 
 
+def test_the_share_of_a_nodes_reports_is_measured_though_they_come_seldom() -> None:
+    bench = Bench(16, lambda source, t: 0.6 if source == "sensor-2" and t >= 60.0 else 0.0)
+    said = bench.run(range(520))
+    assert [r.tags["target"] for r in said] == ["sensor-2"]
+    (event,) = bench.events.active
+    assert event.low95 < 0.6 < event.high95
+
+
 def test_a_node_that_is_gone_has_lost_no_reports() -> None:
     bench = Bench(
         14, lambda source, t: 1.0 if source == "sensor-1" and t >= 60.0 else 0.0,
