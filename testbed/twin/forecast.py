@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -113,6 +114,34 @@ class Band:
         return self.low <= observed <= self.high
 
 
+class Levels:
+    """Levels of the quantiles that a band ends at, moved so that each end is passed one time in twenty.
+
+    Adaptive conformal inference (Gibbs and Candes 2021, eq. 2), each end by itself: where the next window is
+    not like those before, such as when load comes and goes, quantiles of the past hold less than they say.
+    """
+
+    PASSED: Final = 0.05
+    _GAIN: Final = 0.02
+    _LEAST, _MOST = 0.001, 0.15
+
+    def __init__(self) -> None:
+        self.low = self.high = self.PASSED
+
+    def learn(self, below: bool, above: bool) -> None:
+        """Whether a value was below the lower end, or above the upper one."""
+        self.low = self._moved(self.low, below)
+        self.high = self._moved(self.high, above)
+
+    def _moved(self, level: float, passed: bool) -> float:
+        return min(max(level + self._GAIN * (self.PASSED - passed), self._LEAST), self._MOST)
+
+    def copy(self) -> Levels:
+        other = Levels()
+        other.low, other.high = self.low, self.high
+        return other
+
+
 class Forecast:
     """The next window's value of one quantity from those before: usual, last, or one period ago.
 
@@ -128,6 +157,9 @@ class Forecast:
         self.seasons = Seasons()
         self.prior = prior
         self._error_usual, self._error_last = ForgettingMean(60), ForgettingMean(60)
+        self.levels = Levels()
+        #: ends of the next window's band, in the unit of the values
+        self._ends: tuple[float, float] | None = None
 
     @property
     def mean(self) -> float:
@@ -143,9 +175,11 @@ class Forecast:
 
         `belief_sd` is the doubt about base.
         """
+        if steps == 1:
+            self._ends = None
         seasonal = self.seasons.expected(steps)
         if seasonal is not None and self.seasons.past.count >= Seasons.USED:
-            return self._seasonal_band(seasonal, base, scale, belief_sd, low)
+            return self._seasonal_band(seasonal, base, scale, belief_sd, low, steps)
         mean, past = self.mean, self.past
         shift, width = 0.0, 1.0
         if self._persists:
@@ -157,21 +191,28 @@ class Forecast:
         below, above = max(centre - Z90 * sd, low), centre + Z90 * sd
         if past.count < _ENOUGH:
             return Band(centre, sd, below, above)
-        levels = (
-            base + scale * (mean + shift + width * (past.quantile(q) - mean)) for q in (0.05, 0.5, 0.95)
+        ends = tuple(
+            mean + shift + width * (past.quantile(q) - mean)
+            for q in (self.levels.low, 0.5, 1.0 - self.levels.high)
         )
-        low90, median, high90 = (max(value, low) for value in levels)
+        low90, median, high90 = (max(base + scale * value, low) for value in ends)
         if past.count < _PLENTY:
             low90, high90 = min(low90, below), max(high90, above)
+        elif steps == 1:
+            self._ends = ends[0], ends[2]
         return Band(centre, sd, low90, high90, median)
 
     def _seasonal_band(
-        self, seasonal: float, base: float, scale: float, belief_sd: float, low: float
+        self, seasonal: float, base: float, scale: float, belief_sd: float, low: float, steps: int
     ) -> Band:
         errors = self.seasons.past
         centre = max(base + scale * seasonal, low)
         sd = max(math.hypot(scale * float(errors.ordered().std(ddof=1)), belief_sd), 1e-9)
-        low90, high90 = (base + scale * (seasonal + errors.quantile(q)) for q in (0.05, 0.95))
+        levels = self.levels.low, 1.0 - self.levels.high
+        ends = seasonal + errors.quantile(levels[0]), seasonal + errors.quantile(levels[1])
+        low90, high90 = base + scale * ends[0], base + scale * ends[1]
+        if errors.count >= _PLENTY and steps == 1:
+            self._ends = ends
         if errors.count < _PLENTY:
             low90, high90 = min(low90, centre - Z90 * sd), max(high90, centre + Z90 * sd)
         return Band(centre, sd, max(low90, low), max(high90, low), centre)
@@ -179,6 +220,9 @@ class Forecast:
     def learn(self, value: float) -> float:
         """A window's value; returns its deviation from the mean, whitened."""
         mean = self.mean
+        if self._ends is not None:
+            self.levels.learn(value < self._ends[0], value > self._ends[1])
+            self._ends = None
         self.seasons.learn(value, self.past.quantile(0.5) if self.past.count else mean)
         if self.past.count >= _ENOUGH:
             middle = self.past.quantile(0.5)
@@ -199,5 +243,5 @@ class Forecast:
     def copy(self) -> Forecast:
         other = Forecast(self.prior, 1.0)
         other.noise, other.past = self.noise.copy(), self.past.copy()
-        other.seasons = self.seasons.copy()
+        other.seasons, other.levels = self.seasons.copy(), self.levels.copy()
         return other

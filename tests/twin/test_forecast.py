@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from testbed.twin.forecast import Forecast, Seasons
+from testbed.twin.forecast import Forecast, Levels, Seasons
 
 
 def burst_train(period: int, windows: int, seed: int = 1) -> np.ndarray:
@@ -74,3 +74,56 @@ def test_a_copy_learns_on_its_own() -> None:
     assert other.band(0, 1, 0, 0).median == forecast.band(0, 1, 0, 0).median
     other.learn(500.0)
     assert forecast.seasons._now == 100
+
+
+# --- bands that hold what they say --------------------------------------------------------------
+
+
+def coverage(values: np.ndarray, skip: int = 60) -> float:
+    forecast, inside = Forecast(0.0, 1.0), []
+    for value in values.tolist():
+        inside.append(forecast.band(0.0, 1.0, 0.0, -1e9).holds(value))
+        forecast.learn(value)
+    return float(np.mean(inside[skip:]))
+
+
+def test_a_band_holds_nine_in_ten_though_the_spread_comes_and_goes() -> None:
+    """Every 40 windows load triples or falls: the past is always of the other kind when it changes."""
+    rng = np.random.default_rng(11)
+    spread = np.where(np.arange(4000) // 40 % 2, 3.0, 1.0)
+    assert 0.88 <= coverage(spread * rng.exponential(1.0, 4000)) <= 0.92
+
+
+def test_a_band_holds_nine_in_ten_of_what_does_not_change() -> None:
+    assert 0.88 <= coverage(np.random.default_rng(12).exponential(1.0, 4000)) <= 0.92
+
+
+def test_a_band_holds_nine_in_ten_of_what_drifts() -> None:
+    rng = np.random.default_rng(13)
+    assert 0.88 <= coverage(np.cumsum(rng.normal(0.0, 0.05, 4000)) + rng.normal(0.0, 1.0, 4000)) <= 0.92
+
+
+def test_levels_move_against_what_was_missed_and_stay_in_bounds() -> None:
+    levels = Levels()
+    for _ in range(500):
+        levels.learn(below=True, above=False)
+    assert 0.0 < levels.low < Levels.PASSED < levels.high < 0.2
+
+
+def test_looking_further_ahead_teaches_the_next_window_nothing() -> None:
+    forecast = Forecast(0.0, 1.0)
+    for value in np.random.default_rng(14).normal(0.0, 1.0, 60).tolist():
+        forecast.band(0.0, 1.0, 0.0, -1e9)
+        forecast.learn(value)
+    forecast.band(0.0, 1.0, 0.0, -1e9)
+    before = forecast._ends
+    forecast.band(0.0, 1.0, 0.0, -1e9, steps=50)
+    assert forecast._ends == before
+
+
+def test_a_period_is_continued_further_ahead() -> None:
+    seasons = Seasons()
+    for window in range(120):
+        seasons.learn(10.0 if window % 10 == 0 else 0.0, 0.0)
+    expected = [seasons.expected(steps) for steps in range(1, 32)]
+    assert [k for k, value in enumerate(expected) if value == 10.0] == [0, 10, 20, 30]
