@@ -73,6 +73,8 @@ class Event:
     #: 95 % interval of `size`; nan: from `size_sd`
     low95: float = math.nan
     high95: float = math.nan
+    #: by link: the size as seen there (link watches)
+    members: dict[str, Size] = field(default_factory=dict)
     #: the size as it was known best, for a deviation that is over
     sharpest: Size | None = None
     #: run time of the last `estimate` record
@@ -149,14 +151,21 @@ def common_place(places: set[str], falls: list[LinkFall]) -> tuple[str, list[str
     return ",".join(sorted(places)), links
 
 
+def shared_end(links: list[str]) -> str:
+    """What several links have in common: one link or both its directions, an end, or all of them."""
+    ends = [set(link.split(">")) for link in links]
+    if all(e == ends[0] for e in ends):
+        return links[0]
+    common = set.intersection(*ends)
+    return min(common) if common else ",".join(links)
+
+
 def link_down_event(
     links: list[str], onset_s: float, detected_s: float, windows: int, needed: int, window_s: float
 ) -> Event:
     """One event for all links that fell silent together; named by their common end when they share one."""
-    ends = [set(link.split(">")) for link in links]
-    common = set.intersection(*ends)
-    pair = all(e == ends[0] for e in ends)
-    where = links[0] if pair else (min(common) if common else ",".join(links))
+    where = shared_end(links)
+    pair = ">" in where
     return Event(
         LINK_DOWN, links[0] if pair else where, where, onset_s, detected_s, 1.0, 0.0, "share",
         float(windows), float(needed), sorted(links),

@@ -22,6 +22,7 @@ from testbed.twin.belief import Belief, Estimate
 from testbed.twin.channels import Channels
 from testbed.twin.detect import Alarm, threshold_for
 from testbed.twin.events import Channel, Events
+from testbed.twin.floors import SMALLEST_DELAY_MS
 from testbed.twin.intake import Intake
 from testbed.twin.knowledge import Knowledge
 from testbed.twin.links import LinkBelief
@@ -50,6 +51,8 @@ from testbed.twin.watching import LinkWatching
 
 #: predictions of so many windows are kept for tasks that are reported late
 _KEPT_WINDOWS = 12
+#: a factor of the rate this close to 1 is none
+_SAME_RATE = 0.002
 #: an inter-satellite link without traffic for so many windows is not predicted any more
 _IDLE_WINDOWS = 40
 #: so many windows without a value empty the memory that looks for periods
@@ -64,6 +67,8 @@ class Network(Protocol):
     def attenuation_of_fall(self, place: str, direction: str, fall_db: float) -> float: ...
 
     def obey(self, orders: Orders) -> None: ...
+
+    def other_rates(self, link: NominalLink, doubt_db: float) -> tuple[float, ...]: ...
 
 
 class Twin:
@@ -99,7 +104,7 @@ class Twin:
         self.threshold = threshold_for(run_length, 1.0)
         self._channels = Channels(knowledge.world, self.threshold, self._network.attenuation_of_fall)
         self.channels = self._channels.all
-        self._watching = LinkWatching(self.events, self.threshold, 1.0 / run_length, self.window_s)
+        self._watching = LinkWatching(self.events, 1.0 / run_length, self.window_s)
         self.servers = {name: ServerBelief(hz, self.threshold) for name, hz in knowledge.servers.items()}
         self._tasks = Tasks(
             self.servers, knowledge.node_places, self.events, self._baseline, self._window_ns, self.counters
@@ -160,6 +165,7 @@ class Twin:
             server.factor_log.advance(seconds)
         for part in self.parts:
             getattr(part, "miss", lambda _seconds: None)(seconds)
+        self._watching.gap()
         self._intake.skip(until)
         for old in [window for window in self._made if window < until]:
             del self._made[old]
@@ -201,12 +207,17 @@ class Twin:
         t_ns = self._start_ns + window * self._window_ns
         made: dict[str, Prediction] = {}
         records = []
-        for link in nominal:
+        for published in nominal:
+            link = published
             belief = self._belief(link)
             channel = None
             if link.place and math.isfinite(link.snr_db):
                 channel = self._channels.of(link)
+            rate_bps, factor = link.rate_bps, self._watching.rate(link.id).factor
+            if abs(factor - 1.0) > _SAME_RATE:
+                link = link._replace(rate_bps=factor * rate_bps)
             made[link.id] = predict_link(link, belief, channel)
+            made[link.id].modcod_bps = rate_bps
             records += prediction_records(made[link.id], belief, self._baseline, t_ns, self.window_s)
         for name in self._present - made.keys():
             self._watching.end(name)
@@ -286,6 +297,7 @@ class Twin:
         out += self.events.fades(alarms, self.channels, set(residuals), falls, now_ns, now_s)
         if reports and not self.quiet:
             out += self._watching.silence(made, reports, begins_s, now_ns, now_s)
+        out += self._watching.conclude(now_ns, now_s)
         for record in others:
             if record.measurement == "task":
                 self._tasks.take(record)
@@ -385,27 +397,41 @@ class Twin:
             observed = number.get("bytes_out", 0.0) * 8.0 / length_s
             compare(THROUGHPUT, observed, belief.load.learn(observed))
             belief.packets.add(packets_out + lost)
+        published = link._replace(rate_bps=prediction.modcod_bps)
+        out += self._watching.capacity(
+            published, number, self._others(published), explained, t_s, now_ns, now_s
+        )  # fmt: skip
         if LOSS in prediction.bands and packets_out + lost > 0:
             band, observed = prediction.bands[LOSS], lost / (packets_out + lost)
             compare(LOSS, observed, (observed - band.mean) / band.sd if band.sd > 0.0 else 0.0)
             if not explained:
                 belief.observe_loss(lost, packets_out + lost)
-            out += self._watching.loss(
+            noticed, turned = self._watching.loss(
                 link.id, lost, packets_out + lost, band.mean, explained, t_s, now_ns, now_s
             )  # fmt: skip
+            if turned:
+                belief.expect_loss(*self._watching.losses(link.id).counts)
+            out += noticed
         if DELAY in prediction.bands and packets_out > 0 and (report.samples or "delay_mean_ms" in number):
             samples = report.samples or [number["delay_mean_ms"]]
             observed = number.get("delay_mean_ms", sum(samples) / len(samples))
             compare(DELAY, observed, belief.observe_delays(link, observed, samples, self.window_s))
             busy_s = number.get("busy_s", 0.0)
-            noticed, rise_ms = self._watching.floor(
+            noticed, moved_ms = self._watching.floor(
                 link, min(samples), busy_s, explained, t_s, now_ns, now_s
             )  # fmt: skip
-            belief.bias.variance += rise_ms**2
+            if abs(moved_ms) > SMALLEST_DELAY_MS:
+                belief.bias.mean += moved_ms
+                belief.bias.variance += (0.2 * moved_ms) ** 2
             out += noticed
         else:
             belief.window_work.miss()
         return out
+
+    def _others(self, link: NominalLink) -> tuple[float, ...]:
+        """Rates over the believed one of ModCods that a link may be using instead."""
+        channel = self.channels.get((link.place, link.direction))
+        return self._network.other_rates(link, 0.1 + 3.0 * channel.bias.sd) if channel is not None else ()
 
     # --- belief -------------------------------------------------------------------------------
 
@@ -432,6 +458,14 @@ class Twin:
             belief = self.links[name]
             if belief.windows:
                 yield State(name, "delay_bias_ms", belief.bias.mean, belief.bias.variance)
+                rate, losses = self._watching.rate(name), self._watching.losses(name)
+                yield State(name, "capacity_factor", rate.factor, rate.now[1] ** 2)
+                share = belief.lost_share
+                yield State(name, "loss_share", *share)
+                process = losses.dispersion.process(share[0])
+                if process.p11 != process.p01:
+                    yield State(name, "loss_p01", process.p01, 0.0)
+                    yield State(name, "loss_p11", process.p11, 0.0)
         for name, server in self.servers.items():
             if server.tasks:
                 factor = math.exp(server.factor_log.mean)
@@ -459,6 +493,12 @@ class Twin:
         for name in sorted(self._present):
             one = self.links[name]
             belief.delay_ms[name] = Estimate(one.bias.mean, one.bias.sd)
+            rate = self._watching.rate(name)
+            if abs(rate.factor - 1.0) > _SAME_RATE:
+                belief.capacity_factor[name] = Estimate(rate.factor, rate.now[1])
+            losses = self._watching.losses(name)
+            if losses.changed:
+                belief.loss[name] = Estimate(*losses.size()[:2])
         for name, server in self.servers.items():
             factor = math.exp(server.factor_log.mean)
             belief.service_factor[name] = Estimate(factor, factor * server.factor_log.sd)

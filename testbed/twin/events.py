@@ -13,18 +13,19 @@ from nodes.wire import Record
 from testbed.twin.attribution import (
     ATTENUATION,
     LINK_DOWN,
-    UNKNOWN,
     Event,
     LinkFall,
+    Size,
     common_place,
     link_down_event,
     pooled_size,
     server_event,
+    shared_end,
 )
 from testbed.twin.detect import Alarm
 from testbed.twin.radio import SMALLEST_FADE_DB, Phase, RadioChannel
 from testbed.twin.servers import SMALLEST_CHANGE, ServerBelief
-from testbed.twin.watch import FloorWatch, LossWatch, SilenceWatch
+from testbed.twin.watch import SilenceWatch
 
 Channel = tuple[str, str]  # place, direction
 
@@ -48,6 +49,41 @@ class Explains(Protocol):
         """Whether an alarm of this kind at this link, place or node is explained already."""
 
 
+class LinkWatch(Protocol):
+    """A watch over one link that has told of a change, or not yet."""
+
+    ended_s: float
+
+    @property
+    def changed(self) -> bool:
+        """Whether a change is known and goes on."""
+
+    @property
+    def over(self) -> bool:
+        """Whether what was usual is back."""
+
+    def size(self) -> Size:
+        """How large the change is."""
+
+    def clear(self) -> None:
+        """What was usual is back, and taken for it."""
+
+
+_Waiting = tuple[str, str, str, Alarm, Size]
+
+
+def _together(waiting: list[_Waiting]) -> tuple[list[_Waiting], list[_Waiting]]:
+    """Of alarms that wait: those that belong to the first one, and the others."""
+    kind, unit, first, alarm, _ = waiting[0]
+    mine: list[_Waiting] = []
+    rest: list[_Waiting] = []
+    for one in waiting:
+        close = abs(one[3].onset_s - alarm.onset_s) <= _TOGETHER_S
+        shares = bool(set(one[2].split(">")) & set(first.split(">")))
+        (mine if one[:2] == (kind, unit) and close and shares else rest).append(one)
+    return mine, rest
+
+
 class Events:
     """Active events, and the fades that wait one window for others to join them."""
 
@@ -55,6 +91,7 @@ class Events:
         self.active: list[Event] = []
         #: asked before a congestion by load is told: a flood or another cause may be behind it
         self.explained_by: list[Explains] = []
+        self._waiting: list[_Waiting] = []
         self._window_s = window_s
         self._fading: dict[Channel, Alarm] = {}
         self._fading_since = 0.0
@@ -258,53 +295,87 @@ class Events:
                 records.append(event.record("recovery", now_ns, ended_s=ended_s, recovered_s=now_s))
         return records
 
-    # --- the rest -----------------------------------------------------------------------------
+    # --- links --------------------------------------------------------------------------------
 
-    def unknown(
+    def link(
         self,
-        link: str,
-        watch: FloorWatch | LossWatch,
-        alarm: Alarm | None,
+        kind: str,
         unit: str,
+        link: str,
+        watch: LinkWatch,
+        alarm: Alarm | None,
         now_ns: int,
         now_s: float,
     ) -> list[Record]:
-        """A link that delays or loses more than anything known explains, or does not any more."""
-        if alarm is not None and not watch.changed:
-            size, sd = watch.size()
-            watch.adopt()
-            known = [
-                e for e in self.active
-                if e.kind == UNKNOWN and e.unit == unit and abs(e.onset_s - alarm.onset_s) <= _TOGETHER_S
-                and set(e.target.split(">")) & set(link.split(">"))
-            ]  # fmt: skip
-            if known:
-                known[0].links.append(link)
-                return []
-            event = Event(
-                UNKNOWN, link, link, alarm.onset_s, now_s, size, sd, unit, alarm.statistic, alarm.threshold,
-                [link],
-            )  # fmt: skip
-            self.active.append(event)
-            return [event.record("detection", now_ns)]
-        back = watch.over if isinstance(watch, LossWatch) else watch.back_windows >= _BACK_WINDOWS
-        if not (watch.changed and back):
+        """What a watch over one link says of a window: an alarm, which waits for others of the same window
+        (see `conclude`), a size that is known better, or that it is over.
+        """
+        if alarm is not None:
+            self._waiting.append((kind, unit, link, alarm, watch.size()))
             return []
-        watch.start_over()
-        records = []
-        for event in [e for e in self.active if e.kind == UNKNOWN and e.unit == unit and link in e.links]:
+        if not watch.changed:
+            return []
+        event = next(
+            (e for e in self.active if e.unit == unit and e.kind == kind and link in e.members), None
+        )
+        if not watch.over:
+            if event is not None and self._due(event, now_s):
+                event.members[link] = watch.size()
+                event.resize(pooled_size([event.members[name] for name in event.links]))
+            return []
+        ended_s = watch.ended_s
+        watch.clear()
+        if event is None or link not in event.links:
+            return []
+        if len(event.links) > 1:
             event.links.remove(link)
-            if not event.links:
-                self.active.remove(event)
-                event.links.append(link)
-                records.append(event.record("recovery", now_ns, recovered_s=now_s))
+            return []
+        self.active.remove(event)
+        event.settle()
+        return [event.record("recovery", now_ns, ended_s=ended_s, recovered_s=now_s)]
+
+    def conclude(self, now_ns: int, now_s: float) -> list[Record]:
+        """Alarms of one window: those of one kind that began together at one end are one cause."""
+        waiting, self._waiting = self._waiting, []
+        records = []
+        while waiting:
+            kind, unit, link, alarm, size = waiting[0]
+            together, waiting = _together(waiting)
+            known = self._begun(kind, unit, link, alarm)
+            if known is not None:
+                known.members.update((name, its_size) for _, _, name, _, its_size in together)
+                known.links += [name for _, _, name, _, _ in together if name not in known.links]
+                continue
+            names = [name for _, _, name, _, _ in together]
+            where = shared_end(names)
+            event = Event(
+                kind, where, where, min(a.onset_s for _, _, _, a, _ in together), now_s, size.mean, size.sd,
+                unit, alarm.statistic, alarm.threshold, names, low95=size.low95, high95=size.high95,
+                members={name: its_size for _, _, name, _, its_size in together},
+            )  # fmt: skip
+            event.resize(pooled_size(list(event.members.values())))
+            self.active.append(event)
+            records.append(event.record("detection", now_ns))
         return records
+
+    def _begun(self, kind: str, unit: str, link: str, alarm: Alarm) -> Event | None:
+        """An active event that an alarm at a link belongs to."""
+        for event in self.active:
+            if (
+                event.kind == kind
+                and event.unit == unit
+                and abs(event.onset_s - alarm.onset_s) <= _TOGETHER_S
+            ):
+                ends = {end for name in event.links for end in name.split(">")}
+                if ends & set(link.split(">")):
+                    return event
+        return None
 
     def forget_link(self, link: str) -> None:
         """The link is gone by plan: nothing can be said about it any more."""
         self._silent.pop(link, None)
         for event in list(self.active):
-            if event.kind in (LINK_DOWN, UNKNOWN) and link in event.links:
+            if link in event.links and (event.kind == LINK_DOWN or event.members):
                 event.links.remove(link)
                 if not event.links:
                     self.active.remove(event)

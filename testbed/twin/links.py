@@ -123,6 +123,17 @@ class LinkBelief:
             self.work.add(max(sample - base, 0.0) * link.rate_bps / 1e3)
         return z
 
+    @property
+    def lost_share(self) -> tuple[float, float]:
+        """Share of packets that was lost lately, and its variance (Jeffreys' posterior)."""
+        share = (self.lost + 0.5) / (self.sent + 1.0)
+        return share, share * (1.0 - share) / (self.sent + 2.0)
+
+    def expect_loss(self, lost: float, sent: float) -> None:
+        """The loss has changed: these packets, lost of those sent, tell what it is now."""
+        share = min(100.0 / max(sent, 1.0), 1.0)
+        self.lost, self.sent = share * lost, share * sent
+
     def observe_loss(self, lost: float, sent: float) -> None:
         """Packets lost on the radio of those sent in a window; older counts fade."""
         self.lost = 0.99 * self.lost + lost

@@ -18,6 +18,7 @@ from emulator.orders import Orders
 from emulator.spec import Place, RadioSpec, WorldSpec
 from emulator.table import ISL, KIND_NAMES
 from emulator.units import EARTH_ROTATION_RAD_S, SPEED_OF_LIGHT_M_S
+from testbed.twin.adaptation import Ladder
 
 #: half the time over which satellites' velocities are taken, s
 _STEP_S = 0.05
@@ -90,6 +91,7 @@ class NominalNetwork:
         from emulator.world import Adjustments, World
 
         self._belief = belief
+        self._ladder = Ladder(spec)
         radios = {radio.name: radio for radio in spec.radios}
         self._places = {place.id: place for place in spec.places if place.kind != "satellite"}
         self._radio_of = {place.id: radios[place.radio] for place in spec.places if place.radio in radios}
@@ -123,6 +125,10 @@ class NominalNetwork:
         if fall == 0.0 or radio is None or direction == "up":
             return fall
         return _attenuation_of(fall, self._places[place], radio, elevation_deg)
+
+    def other_rates(self, link: NominalLink, doubt_db: float) -> tuple[float, ...]:
+        """Rates over the believed one of ModCods that a link may use instead (see `adaptation.Ladder`)."""
+        return self._ladder.others(link, doubt_db)
 
     def attenuation_of_fall(self, place: str, direction: str, fall_db: float) -> float:
         """The attenuation in dB that lowers the SNR of a place's own radio by so much, noise risen too."""

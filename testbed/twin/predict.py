@@ -30,6 +30,8 @@ class Prediction:
     target: str
     link: NominalLink | None
     bands: dict[str, Band] = field(default_factory=dict)
+    #: rate of the believed ModCod; that of `link` is what it is believed to serve
+    modcod_bps: float = 0.0
 
 
 def baseline_key(link: NominalLink) -> str:

@@ -48,6 +48,10 @@ class Truth:
     handover_s: float = math.inf
 
 
+def _efficiency(snr_db: float) -> float:
+    return max(0.5, math.floor(2.0 * math.log2(1.0 + 10.0 ** (snr_db / 10.0))) / 2.0)
+
+
 class SyntheticNetwork:
     """Stands in for the emulator's World: the same answer for the plant and the twin, by their belief."""
 
@@ -61,6 +65,13 @@ class SyntheticNetwork:
 
     def obey(self, orders: Orders) -> None:
         """Nothing is chosen here."""
+
+    def other_rates(self, link: NominalLink, doubt_db: float) -> tuple[float, ...]:
+        """What adaptive coding chooses within the doubt about the SNR."""
+        if not math.isfinite(link.snr_db):
+            return ()
+        rates = {2e6 * _efficiency(link.snr_db + step * doubt_db) for step in (-1.0, 0.0, 1.0)}
+        return tuple(rate / link.rate_bps for rate in rates if abs(rate / link.rate_bps - 1.0) > 1e-6)
 
     def at(self, t_s: float, isl: frozenset[str] = frozenset()) -> list[NominalLink]:
         first, second = ("sat-1", "sat-2") if t_s < self._handover_s else ("sat-3", "sat-2")
@@ -87,7 +98,7 @@ class SyntheticNetwork:
         clear = snr_db - 20.0 * math.log10(range_km / 1300.0) - 0.5 * phase
         for direction in ("up", "down"):
             snr = clear - self._loss_db(place, direction)
-            efficiency = max(0.5, math.floor(2.0 * math.log2(1.0 + 10.0 ** (snr / 10.0))) / 2.0)
+            efficiency = _efficiency(snr)
             source, sink = (place, satellite) if direction == "up" else (satellite, place)
             flight_ms = range_km / 299.792458
             yield NominalLink(
