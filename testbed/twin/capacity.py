@@ -28,6 +28,8 @@ _PACKETS_BITS = 24_000.0
 _BOUND, _SEEN = 1.5, 2.0
 #: windows until they are learned from, remembered, and until the first ones are enough
 _WAIT, _MEMORY, _START_WINDOWS = 16, 600.0, 8
+#: windows that what is known of another link is worth
+_INHERITED = 20.0
 _BACK_WINDOWS = 3
 #: how closely a ModCod has to fit what is served
 _FITS = 0.01
@@ -90,6 +92,13 @@ class RateWatch:
         self._most = 0.0
         self._back = 0
         self.ended_s = 0.0
+
+    def inherit(self, other: RateWatch) -> None:
+        """The lasting factor of a link of the same design is expected here, too."""
+        share = min(_INHERITED / max(other._usual.windows, 1.0), 1.0)
+        self._usual.served, self._usual.capable = share * other._usual.served, share * other._usual.capable
+        self._usual.windows = share * other._usual.windows
+        self._scatter = other._scatter
 
     @property
     def usual(self) -> tuple[float, float]:

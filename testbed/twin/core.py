@@ -248,7 +248,7 @@ class Twin:
             donor = self._latest.get(key) or self._latest.get(link.group)
             if donor is not None and donor != link.id:
                 self.links[link.id] = self.links[donor].inherit()
-            self._watching.begin(link.id)
+            self._watching.begin(link.id, donor)
         return self.links.setdefault(link.id, LinkBelief())
 
     # --- observe ------------------------------------------------------------------------------

@@ -54,6 +54,12 @@ class FloorWatch:
         self.ended_s = 0.0
         self._risen_ms = 0.0
 
+    def inherit(self, other: FloorWatch) -> None:
+        """What is usual on a link of the same design is usual here until more is known."""
+        self._past = other._past.copy()
+        for mine, theirs in zip(self._counts, other._counts, strict=True):
+            mine.inherit(theirs)
+
     def observe(self, offset_ms: float, begins_s: float, least_ms: float = 0.0) -> Alarm | None:
         """The floor of one window, ms above the nominal delay; an alarm when it moved up for good.
 
@@ -221,6 +227,10 @@ class _Exceeded:
             # excursions may last for several windows: as long as they used to
             share = (self._after[1] + 4.0 * share) / (self._times[1] + 4.0)
         return min(max(share, 1e-4), 0.9)
+
+    def inherit(self, other: _Exceeded) -> None:
+        """As often as there."""
+        self._after, self._times = list(other._after), list(other._times)
 
     def learn(self, above: bool) -> None:
         """A window of usual floors."""

@@ -111,6 +111,10 @@ class LossWatch:
         self._back = 0.0
         self.ended_s = 0.0
 
+    def inherit(self, other: LossWatch) -> None:
+        """Losses come as clustered as on a link of the same design, until more is known."""
+        self.dispersion = Dispersion(other.dispersion.value)
+
     def observe(self, lost: float, sent: float, predicted: float, begins_s: float) -> Alarm | None:
         """Packets lost of those sent in a window whose predicted loss is `predicted`."""
         if self.changed:

@@ -23,6 +23,8 @@ from testbed.twin.watch import MissingRate, SilenceWatch
 _BUSY = 0.5
 #: a floor may rise by the time of so many bits when the smallest packets happen to stay away
 _PACKET_BITS = 2_000.0
+#: links that are gone of which is kept what was usual
+_ENDED = 64
 
 
 class _Watches:
@@ -48,17 +50,33 @@ class LinkWatching:
         self._events = events
         self._chance, self._window_s = chance, window_s
         self._links: dict[str, _Watches] = {}
+        #: of links that are gone, the last ones
+        self._ended: dict[str, _Watches] = {}
         self._missing = MissingRate()
         #: whether a packet sent after a run time (s) is known to have crossed a link that does not report
         self.passes: Callable[[str, float], bool] | None = None
 
-    def begin(self, link: str) -> None:
-        """A link exists from now on; what was known about an earlier one of that name is forgotten."""
-        self._links[link] = _Watches(-math.log(self._chance))
+    def begin(self, link: str, alike: str | None = None) -> None:
+        """A link exists from now on; what was known about an earlier one of that name is forgotten.
+
+        `alike`: a link of the same design, from which is taken what is usual.
+        """
+        self._links[link] = made = _Watches(-math.log(self._chance))
+        known = self._links.get(alike or "") or self._ended.get(alike or "")
+        if known is not None and alike != link:
+            made.floor.inherit(known.floor)
+            made.loss.inherit(known.loss)
+            made.rate.inherit(known.rate)
+            made.smallest_bits, made.rate_bps = known.smallest_bits, known.rate_bps
+            made.moved_ms = known.moved_ms
 
     def end(self, link: str) -> None:
         """The link is gone by plan."""
-        self._links.pop(link, None)
+        ended = self._links.pop(link, None)
+        if ended is not None:
+            self._ended[link] = ended
+            while len(self._ended) > _ENDED:
+                del self._ended[next(iter(self._ended))]
         self._events.forget_link(link)
 
     def rate(self, link: str) -> RateWatch:
