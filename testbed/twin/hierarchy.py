@@ -20,7 +20,9 @@ from testbed.twin.state import Delta, Entry, StateTable
 from testbed.twin.suppression import Telling
 
 #: a state's mean may differ at the centre by so much of its own standard deviation
-BOUND_SDS: Final = 0.5
+BOUND_SDS: Final = 0.75
+#: states that grow with time alone, and by how much they may lag
+ALLOWED: Final = {"last_heard_s": 5.0}
 #: windows after which an edge speaks though nothing changed
 HEARTBEAT_WINDOWS: Final = 10
 #: windows without an answer after which an edge only knocks
@@ -44,8 +46,10 @@ class News(_Message):
     since: int
     version: int
     whole: bool
-    #: target -> rows of name, mean, variance, version, updates, time of the newest observation in s
-    entries: dict[str, list[tuple[str, float, float, int, int, float]]]
+    #: names of states, and target -> rows of: which of these, mean, variance, time of the newest observation
+    #: behind it in ms (-1: none yet)
+    names: list[str]
+    entries: dict[str, list[tuple[int, float, float, int]]]
     gone: list[str]
     events: list[Record]
     #: number of the first event
@@ -103,7 +107,7 @@ class Uplink:
 
     def __init__(self, edge: str, boot: int, bound_sds: float = BOUND_SDS) -> None:
         self.edge, self.boot = edge, boot
-        self._telling = Telling(bound_sds)
+        self._telling = Telling(bound_sds, ALLOWED)
         self._centre = 0  # boot of the centre that answered last
         self._acknowledged = 0
         self._events: deque[Record] = deque(maxlen=EVENTS_MAX)
@@ -137,17 +141,20 @@ class Uplink:
             if unheard:  # knock only: the whole of it follows the first answer
                 self._spoke = window
                 version = self._acknowledged
-                return encode(News(self.edge, self.boot, t_s, version, version, False, {}, [], [], 0))
+                return encode(News(self.edge, self.boot, t_s, version, version, False, [], {}, [], [], 0))
         self._spoke = window
         self._unanswered = window if self._unanswered is None else self._unanswered
         delta = self.told.delta(self._acknowledged)
-        rows: dict[str, list[tuple[str, float, float, int, int, float]]] = {}
+        names: dict[str, int] = {}
+        rows: dict[str, list[tuple[int, float, float, int]]] = {}
         for entry in delta.entries:
-            rows.setdefault(entry.target, []).append(entry[1:])
+            t_ms = round(entry.t_s * 1e3) if entry.t_s >= 0.0 else -1
+            which = names.setdefault(entry.name, len(names))
+            rows.setdefault(entry.target, []).append((which, entry.mean, entry.variance, t_ms))
         return encode(
             News(
-                self.edge, self.boot, t_s, delta.since, delta.version, delta.whole, rows, delta.gone,
-                list(self._events), self._first_event,
+                self.edge, self.boot, t_s, delta.since, delta.version, delta.whole, list(names), rows,
+                delta.gone, list(self._events), self._first_event,
             )
         )  # fmt: skip
 
@@ -215,8 +222,11 @@ class Centre:
         if edge is None or edge.boot != message.boot:
             edge = self._edges[message.edge] = _Edge(message.boot)
         edge.t_s = max(edge.t_s, message.t_s)
-        entries = [Entry(target, *row) for target, rows in message.entries.items() for row in rows]
-        if entries or message.gone or message.whole:
+        if message.entries or message.gone or message.whole:
+            entries = _entries(message, edge.table)
+            if entries is None:
+                self.refused += 1
+                return None
             edge.table.apply(Delta(message.since, message.version, entries, message.gone, message.whole))
         for number, event in enumerate(message.events, message.first_event):
             if number >= edge.events:
@@ -240,6 +250,21 @@ class Centre:
             owner = self._owner(key[0])
             merged.append(said[owner] if owner in said else combined(list(said.values())))
         return merged
+
+
+def _entries(news: News, held: StateTable) -> list[Entry] | None:
+    """What an edge tells, as entries of its table; None when the message contradicts itself."""
+    entries = []
+    for target, rows in news.entries.items():
+        for which, mean, variance, t_ms in rows:
+            if not 0 <= which < len(news.names):
+                return None
+            name = news.names[which]
+            before = held.get(target, name)
+            updates = 1 if before is None else before.updates + 1
+            t_s = t_ms / 1e3 if t_ms >= 0 else -math.inf
+            entries.append(Entry(target, name, mean, variance, news.version, updates, t_s))
+    return entries
 
 
 def combined(entries: list[Entry]) -> Entry:

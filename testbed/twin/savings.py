@@ -15,7 +15,7 @@ from nodes import wire
 from nodes.wire import Record
 from testbed.twin.core import Twin
 from testbed.twin.edge import EdgeTwin
-from testbed.twin.hierarchy import BOUND_SDS, Centre, Uplink
+from testbed.twin.hierarchy import ALLOWED, BOUND_SDS, Centre, Uplink
 from testbed.twin.observations import filter_record
 from testbed.twin.state import Entry
 
@@ -143,7 +143,8 @@ def _bound_kept(twin: EdgeTwin, centre: Centre, bound_sds: float) -> float:
         other: Entry | None = copy.get(entry.target, entry.name)
         if other is None:
             return math.inf
-        allowed = bound_sds * math.sqrt(max(min(entry.variance, other.variance), 0.0))
+        sd = math.sqrt(max(min(entry.variance, other.variance), 0.0))
+        allowed = max(bound_sds * sd, ALLOWED.get(entry.name, 0.0))
         error = abs(entry.mean - other.mean)
         if error > 0.0:
             worst = max(worst, error / allowed if allowed > 0.0 else math.inf)

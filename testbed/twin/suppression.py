@@ -137,11 +137,13 @@ class Telling:
     """Which states of a table have to be told to another side, whose copy is `told`.
 
     `bound_sds`: largest error of the other side's mean, in the standard deviation that it was told, or that
-    is now believed if less. Variances are told again when they changed by a factor of two.
+    is now believed if less. `allowed`: by name, a larger error in the state's own unit. Variances are told
+    again when they changed by a factor of two.
     """
 
-    def __init__(self, bound_sds: float) -> None:
+    def __init__(self, bound_sds: float, allowed: Mapping[str, float] | None = None) -> None:
         self.bound_sds = bound_sds
+        self.allowed = dict(allowed or {})
         self.told = StateTable()
         self._seen = 0
 
@@ -163,7 +165,8 @@ class Telling:
     def within(self, entry: Entry, told: Entry) -> bool:
         """Whether what was told of a state is still good enough."""
         sd = math.sqrt(max(min(entry.variance, told.variance), 0.0))
-        if not _close(told.mean, entry.mean, self.bound_sds * sd):
+        bound = max(self.bound_sds * sd, self.allowed.get(entry.name, 0.0))
+        if not _close(told.mean, entry.mean, bound):
             return False
         low, high = sorted((entry.variance, told.variance))
         return high <= _VARIANCE_FACTOR * low

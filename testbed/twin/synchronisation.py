@@ -203,9 +203,11 @@ class Synchronisation:
     ) -> None:
         """Residuals among what was said about a window; `existing`: what was predicted for it."""
         for record in said:
+            if record.measurement != "residual":
+                continue
             quantity = record.tags.get("quantity", "")
             bound = BOUNDS.get(quantity)
-            if record.measurement != "residual" or bound is None:
+            if bound is None:
                 continue
             target, fields = record.tags["target"], record.fields
             ages = self._stale.setdefault(quantity, Ages())

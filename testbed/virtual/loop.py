@@ -103,8 +103,7 @@ def run(
     outcome.twin_cpu_s += time.process_time() - cpu_s
     for number in range(windows):
         records = plant.window(number)
-        visible = _visible(records, withheld, plant.start_ns)
-        arrived = delivery.deliver(number, visible)
+        arrived = delivery.deliver(number, visible(records, withheld, plant.start_ns))
         outcome.delivered += len(arrived)
         now_ns = plant.start_ns + round((number + 1) * window_s * 1e9) + ARRIVAL_NS
         cpu_s, wall_s = time.process_time(), time.perf_counter()
@@ -126,7 +125,7 @@ def run(
     return outcome
 
 
-def _visible(records: Iterable[Record], withheld: Withheld, start_ns: int) -> list[Record]:
+def visible(records: Iterable[Record], withheld: Withheld, start_ns: int) -> list[Record]:
     """What the supervisor would pass on to the twin."""
     passed = (filter_record(record) for record in records if record.measurement not in TRUTH)
     visible = [record for record in passed if record is not None]

@@ -21,11 +21,12 @@ from nodes import wire
 from nodes.wire import Record
 from testbed.twin import knowledge
 from testbed.twin.edge import EdgeTwin, partition
-from testbed.twin.hierarchy import BOUND_SDS, HEARTBEAT_WINDOWS, Ask, Found, decode, encode
+from testbed.twin.hierarchy import ALLOWED, BOUND_SDS, HEARTBEAT_WINDOWS, Ask, Found, decode, encode
 from testbed.twin.nominal import NominalNetwork
 from testbed.twin.state import Entry
 
-PATIENCE_S = 60.0
+#: kernels may have to be compiled first, beside other work
+PATIENCE_S = 180.0
 WINDOW_S, WINDOW_NS, START_NS = 0.5, 500_000_000, 10**12
 GRACE_NS = 200_000_000
 #: windows before the centre is killed, without it (a minute), and after it was started again
@@ -229,7 +230,8 @@ def test_a_minute_without_the_centre_costs_nothing(room: Room) -> None:
     assert found.keys() == expected.keys()
     for key, entry in expected.items():
         sd = math.sqrt(max(min(entry.variance, found[key].variance), 0.0))
-        assert abs(found[key].mean - entry.mean) <= BOUND_SDS * sd + ROUNDING * (1 + abs(entry.mean)), key
+        bound = max(BOUND_SDS * sd, ALLOWED.get(key[1], 0.0))
+        assert abs(found[key].mean - entry.mean) <= bound + ROUNDING * (1 + abs(entry.mean)), key
     for counters in room.byes.values():
         assert counters["centre_found_again"] >= 1
         assert counters["waiting"] <= len(expected)

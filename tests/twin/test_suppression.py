@@ -138,6 +138,15 @@ def test_what_is_told_of_a_table_is_within_the_bound_after_every_look(
             assert 0.5 <= entry.variance / told.variance <= 2.0
 
 
+def test_a_state_that_grows_with_time_alone_is_told_when_it_lags_by_what_is_allowed() -> None:
+    table, telling = StateTable(), Telling(0.5, {"last_heard_s": 5.0})
+    for second in range(61):
+        table.update("node", "last_heard_s", float(second), 0.0)
+        telling.look(table)
+        assert abs(telling.told.get("node", "last_heard_s").mean - second) <= 5.0  # type: ignore[union-attr]
+    assert telling.told.version == 11
+
+
 def test_a_state_that_hardly_moves_is_told_once() -> None:
     table, telling = StateTable(), Telling(0.5)
     for step in range(100):
