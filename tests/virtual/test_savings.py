@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from testbed.errors import BadInput
+from testbed.scenario import Scenario
 from testbed.virtual.savings import suppression
-from tests.virtual.conftest import Make
 
 #: error of the centre over that of a twin with all telemetry
 MOST_ERROR = 1.2
@@ -16,8 +18,8 @@ MOST_MESSAGES = 0.10
 ROUNDING = 1e-9
 
 
-def test_the_centre_errs_hardly_more_with_far_fewer_messages(make: Make) -> None:
-    rain = {"kind": "rain", "target": "gateway", "attenuation_db": 6.0}
+def test_the_centre_errs_hardly_more_with_far_fewer_messages(make: Callable[..., Scenario]) -> None:
+    rain = {"kind": "rain", "target": "gateway-site", "attenuation_db": 6.0}
     figures = suppression(make(rain, duration_s=20.0), settled_s=5.0)
     assert figures["bound_kept"] <= 1.0 + ROUNDING
     assert figures["message_share"] <= MOST_MESSAGES
@@ -25,6 +27,8 @@ def test_the_centre_errs_hardly_more_with_far_fewer_messages(make: Make) -> None
     assert figures["prediction_error_ratio"] <= MOST_ERROR
 
 
-def test_a_network_cannot_be_divided_into_more_edges_than_it_has_places(make: Make) -> None:
+def test_a_network_cannot_be_divided_into_more_edges_than_it_has_places(
+    make: Callable[..., Scenario],
+) -> None:
     with pytest.raises(BadInput, match="edges: 99 were asked for"):
         suppression(make(), 99)
