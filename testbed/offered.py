@@ -46,11 +46,9 @@ class Offered:
         self._scenario = scenario
         self._seed = seed
         self._ports = Ports(scenario).of
-        self._at_once = False
 
-    def flows(self, *, at_once: bool = False) -> tuple[Flow, ...]:
-        """All of them, in the order of nodes; `at_once`: tasks are answered as they arrive, without work."""
-        self._at_once = at_once
+    def flows(self) -> tuple[Flow, ...]:
+        """All of them, in the order of nodes."""
         return tuple(flow for name, node in self._scenario.nodes.items() for flow in self._of(name, node))
 
     def servers(self) -> tuple[Server, ...]:
@@ -121,7 +119,7 @@ class Offered:
                 whole=True,
                 kind=wire.RESULT,
                 then=self._acknowledged(f"{server}>{name} result", name, server),
-                work=None if self._at_once else Work(server, low_cycles, high_cycles),
+                work=Work(server, low_cycles, high_cycles),
             )
             data = round(node.task_kbytes * 1000) + _TASK_BYTES
             yield self._transfer(

@@ -36,10 +36,14 @@ assert _HEADER.itemsize == wire.HEADER_BYTES
 
 
 class Arrival(NamedTuple):
-    """A packet at its destination. Times are ns of run time; `port` is where it came in."""
+    """A packet at its destination. Times are ns of run time; `port` is where it came in.
+
+    `origin_ns`: when what it answers was begun, or itself.
+    """
 
     due_ns: int
     sent_ns: int
+    origin_ns: int
     port: int
     src: int
     dst: int
@@ -63,7 +67,7 @@ def arrivals(hops: np.ndarray[Any, Any]) -> Iterator[Arrival]:
     relayed = ended["port"] != header["src"]
     sent_ns = np.where(relayed, header["sent_ns"], ended["ingress_ns"])
     columns = (
-        ended["due_ns"], sent_ns, ended["port"], header["src"], header["dst"], header["kind"],
-        header["tag"], header["fragments"], ended["size"],
+        ended["due_ns"], sent_ns, header["sent_ns"], ended["port"], header["src"], header["dst"],
+        header["kind"], header["tag"], header["fragments"], ended["size"],
     )  # fmt: skip
     return (Arrival(*row) for row in zip(*(column.tolist() for column in columns), strict=True))

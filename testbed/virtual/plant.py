@@ -33,8 +33,8 @@ from testbed.ports import Ports
 from testbed.scenario import Scenario
 from testbed.virtual.packets import arrivals
 from testbed.virtual.reports import Reports
-from testbed.virtual.servers import Servers
 from testbed.virtual.steering import Steering
+from testbed.virtual.tasks import Tasks
 
 #: when run time 0 is on the run's clock, ns: not 0, so that nobody takes one for the other
 START_NS: Final = 1_000_000_000_000
@@ -82,7 +82,8 @@ class VirtualPlant:
         for node, port in ports.of.items():
             stand(port, scenario.nodes[node].place)
         # the work of tasks is done by `servers`
-        offered = Offered(scenario, scenario.run.seed).flows(at_once=True)
+        nominal = Offered(scenario, scenario.run.seed)
+        offered, servers = nominal.flows(), nominal.servers()
         flows = list(offered)
         hidden = iter(hidden_ports)
         for way in self._floods:
@@ -98,7 +99,8 @@ class VirtualPlant:
         tables = WorldTables(
             self._world, scenario.run.epoch_s, scenario.run.seed, before_epoch=self._truth.at
         )
-        self._simulation = Simulation(net, tables, flows=FlowSet(flows, scenario.run.seed))
+        flow_set = FlowSet(flows, scenario.run.seed, servers=servers)
+        self._simulation = Simulation(net, tables, flows=flow_set)
         self._steering = Steering(scenario, self._simulation, offered, ports.of)
         self._net = net
         self._observer = LinkObserver(
@@ -108,7 +110,7 @@ class VirtualPlant:
             self._world.places, scenario.run.seed, self._truth.range_bias_us,
             scenario.plant.range_report_sigma_us,
         )  # fmt: skip
-        self._servers = Servers(scenario, names)
+        self._tasks = Tasks(names, [server.name for server in servers])
         self._reports = Reports(scenario, names, claims)
         self._due = sorted(self._changes(), key=lambda change: change[0])
         self._said: list[Record] = []
@@ -133,7 +135,6 @@ class VirtualPlant:
         assert earlier is not None
         assert table is not None
         records = [*self._said, *self._links(number, ends_ns, earlier, table, np.concatenate(hops))]
-        records += self._servers.close(ends_ns)
         self._said = []
         for record in records:
             _stamp(record, self.start_ns)
@@ -147,8 +148,7 @@ class VirtualPlant:
             # what is reported at a moment is how it was up to then
             if at_ns == self._reports.due_ns:
                 sent = {node: int(self._net.port_packets[port]) for node, port in self._ports.items()}
-                queued = {node: self._servers.queued(node) for node in sent if self._servers.knows(node)}
-                self._said += self._reports.tell(sent, queued)
+                self._said += self._reports.tell(sent, self._tasks.waiting)
             else:
                 self._due.pop(0)[1](at_ns)
         hops.append(self._go_on(time_ns))
@@ -158,8 +158,9 @@ class VirtualPlant:
         hops = self._simulation.advance(time_ns)
         packets = list(arrivals(hops))
         self._reports.take(packets, time_ns)
+        self._said += self._tasks.finished(self._simulation.take_tasks())
         for packet in packets:
-            self._said += self._servers.take(packet)
+            self._said += self._tasks.answered(packet)
         return hops
 
     def _links(
@@ -196,12 +197,11 @@ class VirtualPlant:
         """
         if node not in self.scenario.nodes:
             raise CommandError(f"there is no node {node!r}")
-        now_ns = self._simulation.now_ns
-        if name == "set_speed" and self._servers.knows(node):
+        if name == "set_speed" and node in self._tasks.waiting:
             factor = arguments.get("factor")
             if isinstance(factor, bool) or not isinstance(factor, int | float) or not 1e-3 <= factor <= 1e3:
                 raise CommandError(f"set_speed: factor = {factor!r} must be a number from 0.001 to 1000")
-            self._said += self._servers.set_speed(node, float(factor), now_ns)
+            self._simulation.set_speed(node, float(factor))
             return f"speed factor {factor:g}"
         return self._steering.command(node, name, arguments)
 
@@ -225,8 +225,8 @@ class VirtualPlant:
     def _note(self, moment: deviations.Moment, what: str, now_ns: int) -> None:
         self._said.append(deviations.event(moment, now_ns, what))
 
-    def _slow(self, server: str, factor: float, now_ns: int) -> None:
-        self._said += self._servers.set_speed(server, factor, now_ns)
+    def _slow(self, server: str, factor: float, _: int) -> None:
+        self._simulation.set_speed(server, factor)
 
     def _flood(self, way: deviations.FloodWay, port: int) -> Flow:
         per_s = way.flood.rate_mbps * 1e6 / (8 * _FLOOD_BYTES)

@@ -1,7 +1,7 @@
 """What the nodes of a run in virtual time tell of themselves: flows, counters, comparisons of clocks.
 
 The same `Flows` as a live node keeps, fed with the packets that arrived. Impostors are here, since only who
-receives a packet can be deceived by it. What a server tells of its tasks is in `servers`.
+receives a packet can be deceived by it. What is told of tasks is in `tasks`.
 """
 
 from __future__ import annotations
