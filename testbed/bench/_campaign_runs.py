@@ -127,8 +127,10 @@ _TABLES: Final = {
 }
 
 
-def scenario_of(case: Case, *, bare: bool = False) -> Scenario:
-    """The scenario of a run; `bare`: without what happens in it."""
+def scenario_of(
+    case: Case, *, bare: bool = False, megacycles: tuple[float, float] = (100.0, 400.0)
+) -> Scenario:
+    """The scenario of a run; `bare`: without what happens in it; `megacycles`: work of tasks, from, to."""
     random = np.random.default_rng([case.seed, 53])
     short = case.duration_s <= RUN_S
     deviations = []
@@ -179,7 +181,7 @@ def scenario_of(case: Case, *, bare: bool = False) -> Scenario:
             "sensor": {
                 "role": "sensor", "count": TERMINALS, "place": "field", "sink": "gateway-1",
                 "reading_interval_s": 0.04, "reading_bytes": 200, "task_interval_s": 1.0,
-                "task_kbytes": 10.0, "task_megacycles": [100.0, 400.0], "servers": list(SERVERS),
+                "task_kbytes": 10.0, "task_megacycles": list(megacycles), "servers": list(SERVERS),
             },
             "gateway-1": {"role": "gateway", "place": "gateway-site"},
             "edge-1": {"role": "edge", "place": "data-centre", "service_rate_mhz": 3000.0},
