@@ -36,7 +36,7 @@ _DRAINING_S: Final = 2.0
 #: a request that is not answered for so long is taken for refused, s
 _ANSWER_S: Final = 5.0
 #: replications of a what-if, and the most candidates of one
-_REPLICATIONS: Final = 4
+_REPLICATIONS: Final = 5
 _MOST_TRIALS: Final = 12
 #: latency before the deviation is that of so long, s
 _BEFORE_S: Final = 15.0
@@ -175,6 +175,7 @@ class Engine:
             [action for one in self.in_force for action in one.actions],
             horizon_s=min(self.limits.horizon_s, left_s - 0.1),
             warm_s=min(max(now_s - onset_s, 1.0), _WARM_S),
+            settle_s=min(_DRAINING_S, (left_s - 0.1) / 2.0),
             limit_s=max(self.limits.horizon_s / 2.0, 2.0),
             replications=_REPLICATIONS,
             seed=self._seed * 100 + self._jobs,

@@ -54,7 +54,8 @@ class Job(msgspec.Struct):
 
     `scope`: nodes or flows that are told one by one, empty: all. `standing`: actions in force. `at_s`: run
     time at which candidates begin; `warm_s`: how long before that the belief is taken to hold, so that
-    queues are what they are by then. `limit_s`: most time it may take; what is not done by then is left out.
+    queues are what they are by then. Messages count that are sent from `settle_s` after that moment until the
+    horizon. `limit_s`: most time it may take; what is not done by then is left out.
     """
 
     at_s: float
@@ -64,6 +65,7 @@ class Job(msgspec.Struct):
     scope: list[str] = []
     horizon_s: float = 20.0
     warm_s: float = 5.0
+    settle_s: float = 0.0
     limit_s: float = 30.0
     replications: int = 6
     seed: int = 0
@@ -136,6 +138,10 @@ def check(job: Job, public: Public) -> Job:
     if not (math.isfinite(job.horizon_s) and 0.1 <= job.horizon_s <= left_s + 1e-6):
         raise BadInput(
             f"--horizon {job.horizon_s:g}: allowed is 0.1 to the {left_s:g} s that are left of the run"
+        )
+    if not 0.0 <= job.settle_s < job.horizon_s:
+        raise BadInput(
+            f"settle_s = {job.settle_s:g}: allowed is 0 to less than the {job.horizon_s:g} s ahead"
         )
     if not job.candidates or len(job.candidates) > MOST_CANDIDATES:
         raise BadInput(f"{len(job.candidates)} candidates, allowed: 1 to {MOST_CANDIDATES}")

@@ -22,7 +22,7 @@ from testbed.twin.whatif.replicate import Replication, replicate
 from testbed.twin.whatif.summary import summarise
 
 #: workers leave the processor to whoever keeps deadlines
-_NICE: Final = 10
+_NICE: Final = 5
 #: time beyond a job's limit after which a worker that has not answered is given up, s
 _PATIENCE_S: Final = 5.0
 _WARM_UP_S: Final = 1.0

@@ -121,12 +121,12 @@ def _replicate(job: Job, public: Public, number: int, time_left_s: Callable[[], 
         results = ahead.run(span_s, flows=flows, samples=samples)
         names = {name: row for row, name in enumerate(results.names)}
         sent_s = results.samples["sent_ns"] * 1e-9
-        begun = results.samples[(sent_s >= job.at_s) & (sent_s < job.at_s + job.horizon_s)]
+        begun = results.samples[(sent_s >= job.at_s + job.settle_s) & (sent_s < job.at_s + job.horizon_s)]
         subjects = subjects_of(public, flows)
         load = variant.plan.server_load(public, {n: e.mean for n, e in truth.service_factor.items()})
         measured.append(
             Measured(
-                _measure(begun, names, subjects, job.horizon_s),
+                _measure(begun, names, subjects, job.horizon_s - job.settle_s),
                 {name: subject.kind for name, subject in subjects.items()},
                 load,
             )
