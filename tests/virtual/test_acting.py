@@ -1,4 +1,4 @@
-"""A twin that acts beside the plant of the laptop scenario: users are led round the faded gateway and back."""
+"""A twin acts beside the plant of the laptop scenario: users are led round the faded gateway, and back."""
 
 from __future__ import annotations
 
