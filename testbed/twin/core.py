@@ -141,6 +141,7 @@ class Twin:
         """
         kept = snapshot.unseal(data, self.knowledge, self._start_ns)
         freeze.thaw(kept.data, self)
+        getattr(self._network, "resume", lambda: None)()
         return kept.window
 
     def miss(self, until: int) -> None:

@@ -108,6 +108,9 @@ class NominalNetwork:
         self._world = World(spec, self._adjustments)
         #: elevation in degrees at which a place last had a link
         self._elevation: dict[str, float] = {}
+        #: when the links were last asked for, and the ModCod of each that has a radio then
+        self._asked_s = -1.0
+        self._modcods: dict[str, int] = {}
 
     def _radio_at(self, place: str, frequency_ghz: float) -> tuple[RadioSpec | None, str]:
         """The radio at a place that a frequency stands for, and its direction; both the same: up."""
@@ -166,6 +169,12 @@ class NominalNetwork:
             self._adjustments.along_track_km = dict(self._belief.along_track_km())
         table = self._world.epoch(max(t_s, 0.0))
         places = self._world.places
+        self._asked_s = max(t_s, 0.0)
+        radios = table.modcod >= 0
+        rows_of_radios = zip(
+            *(column[radios].tolist() for column in (table.src, table.dst, table.modcod)), strict=True
+        )
+        self._modcods = {f"{places[src]}>{places[dst]}": modcod for src, dst, modcod in rows_of_radios}
         wanted = (table.kind != ISL) & table.up
         index = self._world.place_index
         for name in isl:
@@ -210,6 +219,26 @@ class NominalNetwork:
                 sighting = Sighting(name, ahead.get(name, 0.0), cosine, metres / 1e3, age_s)
                 links[row] = links[row]._replace(sighting=sighting)
         return links
+
+    def resume(self) -> None:
+        """Lets a new World go on from where another one was that this network has been told of.
+
+        All in a World follows from the time and the belief, but for one thing: a modem keeps its ModCod until
+        the SNR has left it by more than the hysteresis.
+        """
+        if self._asked_s < 0.0:
+            return
+        modcods = dict(self._modcods)
+        self.at(self._asked_s)
+        world = self._world
+        assert world._rows is not None
+        rows = world._rows
+        ends = zip(rows.src[rows.radio].tolist(), rows.dst[rows.radio].tolist(), strict=True)
+        for k, (src, dst) in enumerate(ends):
+            name = f"{world.places[src]}>{world.places[dst]}"
+            if name in modcods:
+                rows._radio.current[k] = modcods[name]
+        self._modcods = modcods
 
     def serving(self, t_s: float) -> dict[str, str]:
         """Terminal -> satellite or station that serves it, "" for none, by the last decision up to `t_s`.
