@@ -97,7 +97,8 @@ class Twin:
         self._made: dict[int, dict[str, Prediction]] = {}
         self._closed = -1
         radios = sum(1 for place in knowledge.world.places if place.radio)
-        channels = 4 * (2 * radios + len(knowledge.world.links)) + len(knowledge.servers) + 1
+        channels = 4 * (2 * radios + len(knowledge.world.links)) + len(knowledge.servers)
+        channels += parts.channels(knowledge)
         per_day = 86_400.0 / knowledge.window_s
         run_length = channels * per_day / knowledge.settings.false_alarms_per_day
         #: CUSUM threshold of every channel, from the false-alarm rate that all of them share

@@ -58,6 +58,15 @@ class Part(Protocol):
         """Writes its parameters into the belief that a what-if starts from."""
 
 
+def channels(knowledge: Knowledge) -> int:
+    """How many detectors the parts have, about: they share the rate of false alarms with those of links.
+
+    A satellite a radio, clock and reports and identity of each node, reports and load of each place.
+    """
+    places = knowledge.world.places
+    return sum(1 for place in places if place.radio) + 3 * len(knowledge.node_places) + 2 * len(places)
+
+
 def build(knowledge: Knowledge, events: Events, threshold: float) -> list[Part]:
     """The parts of a twin; `threshold` is the CUSUM threshold from the shared false-alarm rate."""
     # here, because the parts are written against what this module says
