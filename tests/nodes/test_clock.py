@@ -77,6 +77,9 @@ def test_transfers_work_over_clocks_that_are_wrong() -> None:
     offloads = [r for r in network.nodes["sensor-1"].records if r.measurement == "offload"]
     assert [(r.fields["ok"], r.fields["retransmissions"]) for r in offloads] == [(True, 0)] * 5
     assert set(seen) == {0, -400 * MS}
+    # what is echoed is a stamp of the wrong clock, and is compared with that clock
+    (trip,) = network.nodes["sensor-1"].transfers._trips.values()
+    assert trip.mean_ns == 10 * MS
 
 
 @pytest.mark.parametrize("by", ["twin", "supervisor", ""])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import pytest
 from nodes import wire
 from testbed.report.balance import conservation
 from testbed.supervisor.account import write_run
+from testbed.supervisor.processes import Child
 from tests.supervisor.desk import Desk, Peer
 
 
@@ -94,3 +97,17 @@ def test_what_a_killed_node_sent_after_its_last_heartbeat_is_a_remainder_also_wh
     desk.until(lambda: desk.stage.control.members["my-app"].state == "bye")
     assert _books(desk, 7)["balanced"] is True
     assert _books(desk, 4)["balanced"] is False
+
+
+def test_nobody_takes_the_place_of_a_twin_that_this_run_has_started(desk: Desk) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-S", "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE
+    )
+    try:
+        log = desk.folder.logs_path / "twin.log"
+        desk.stage.children["twin"] = Child("twin", process, log, released=True)
+        assert Peer(desk, "twin", "twin").hear(wire.Refused).reason == "this run has started its own twin"
+        Peer(desk, "twin", "twin", pid=process.pid).hear(wire.Registered)
+    finally:
+        process.kill()
+        process.communicate()
