@@ -10,6 +10,7 @@ import pytest
 from nodes.wire import Record
 from testbed.twin import parts
 from testbed.twin.belief import Belief, Estimate
+from testbed.twin.observations import OBSERVABLE
 from testbed.twin.parts import State, Window
 
 
@@ -68,3 +69,21 @@ def test_a_belief_is_given_to_the_world_as_its_means() -> None:
     assert made.extra_loss == {("a", "b"): 0.02}
     assert made.link_down == {("b", "c")}
     assert made.along_track_km == {"sat-1": -8.0}
+
+
+def test_the_parts_of_a_twin_share_its_rate_of_false_alarms(synthetic: Any) -> None:
+    """More nodes are more detectors: each of them has to be surer."""
+    twin = synthetic.make_twin(10.0)
+    known = twin.knowledge
+    few = parts.channels(known)
+    known.node_places.update({f"sensor-{n}": "field-1" for n in range(20)})
+    assert parts.channels(known) == few + 60
+
+
+def test_each_part_is_built_once_and_wants_what_may_be_seen(synthetic: Any) -> None:
+    built = synthetic.make_twin(10.0).parts
+    assert len({type(part) for part in built}) == len(built)
+    names = {type(part).__name__ for part in built}
+    assert {"Orbits", "Clocks", "Telemetry", "Floods", "Impostors"} <= names
+    for part in built:
+        assert part.measurements <= OBSERVABLE.keys()
