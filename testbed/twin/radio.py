@@ -60,6 +60,8 @@ class RadioChannel:
         self._most = 0.0
         #: (begin, SNR above the unfaded prediction without bias in dB, links) of the last windows
         self._recent: deque[tuple[float, float, int]] = deque(maxlen=_RECENT)
+        #: windows seen, phase then, and the attenuation told of them
+        self._told = (-1, Phase.WATCHING, Size(0.0, 0.0, 0.0, 0.0))
         self._hold = _START_WINDOWS
         self._quiet = 0
         self._ended_s = 0.0
@@ -120,6 +122,11 @@ class RadioChannel:
 
     def attenuation(self) -> Size:
         """The attenuation behind the present fade, dB."""
+        if self._told[0] != self.windows or self._told[1] is not self.phase:
+            self._told = (self.windows, self.phase, self._attenuation())
+        return self._told[2]
+
+    def _attenuation(self) -> Size:
         if self.phase is Phase.FADED:
             doubt = self.bias.sd
             low, high = (self._level.quantile(p, doubt) for p in (0.025, 0.975))

@@ -16,7 +16,6 @@ from testbed.twin.events import Events
 from testbed.twin.floors import FloorWatch
 from testbed.twin.losses import LossWatch
 from testbed.twin.nominal import NominalLink
-from testbed.twin.observations import numbers
 from testbed.twin.watch import MissingRate, SilenceWatch
 
 #: above this share of a window in use, a link's floor of delay says nothing about the link
@@ -207,10 +206,10 @@ class LinkWatching:
                 else:
                     watch.missing(begins_s)
                 continue
-            number = numbers(report)
+            fields = report.fields
             watch.reported(
-                begins_s, number.get("packets_out", 0.0), number.get("dropped_down", 0.0),
-                math.isfinite(number.get("snr_db", math.nan)),
+                begins_s, float(fields.get("packets_out", 0.0)), float(fields.get("dropped_down", 0.0)),
+                math.isfinite(float(fields.get("snr_db", math.nan))),
             )  # fmt: skip
         self._missing.add(missing, known)
         needed = self._missing.windows_until(self._chance)

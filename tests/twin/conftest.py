@@ -38,6 +38,7 @@ class Truth:
     fade_db: Callable[[str, float], float] = none_db
     server_factor: Callable[[str, float], float] = lambda _name, _t: 1.0
     link_down: Callable[[str, float], bool] = lambda _link, _t: False
+    capacity: Callable[[str, float], float] = lambda _link, _t: 1.0
     extra_delay_ms: Callable[[str, float], float] = lambda _link, _t: 0.0
     extra_loss: Callable[[str, float], float] = lambda _link, _t: 0.0
     snr_bias_db: dict[str, float] = field(default_factory=dict)
@@ -134,6 +135,7 @@ class SyntheticPlant:
 
     def _link(self, link: NominalLink, stamp: int) -> Record:
         rng, truth = self._rng, self.truth
+        link = link._replace(rate_bps=link.rate_bps * truth.capacity(link.id, self._now_s))
         bits = rng.choice([900.0, 10_000.0], size=rng.poisson(6.0), p=[0.7, 0.3])
         if rng.random() < 0.15:  # a task's fragments arrive together
             bits = np.append(bits, np.full(40, 10_000.0))

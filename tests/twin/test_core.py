@@ -280,3 +280,39 @@ def test_what_has_no_name_is_reported_as_unknown_with_its_link(
     assert found.fields["unit"] == unit
     assert found.fields["size"] == pytest.approx(size, rel=0.4)
     assert len(outcome.of("recovery")) == 1
+
+
+def test_a_link_that_serves_less_is_congested_and_its_rate_is_believed(synthetic: Any) -> None:
+    def capacity(link: str, t_s: float) -> float:
+        return 0.7 if link == "field-2>sat-2" and t_s >= 30.0 else 1.0
+
+    outcome = synthetic.run(60.0, synthetic.Truth(capacity=capacity))
+    assert outcome.detections() == [("congestion", "field-2>sat-2")]
+    found, last = outcome.of("detection")[0], outcome.of("estimate")[-1]
+    assert 30.0 < found.fields["detected_s"] < 36.0
+    assert last.tags == found.tags
+    assert last.fields["low95"] <= 0.7 <= last.fields["high95"]
+    assert last.fields["size"] == pytest.approx(0.7, rel=0.02)
+    believed = outcome.twin.belief(synthetic.start_ns + 60 * 10**9).capacity_factor["field-2>sat-2"]
+    assert believed.mean == pytest.approx(0.7, rel=0.02)
+
+
+def test_links_of_one_end_that_serve_less_together_are_one_cause(synthetic: Any) -> None:
+    def capacity(link: str, t_s: float) -> float:
+        return 0.5 if "data-centre" in link and t_s >= 25.0 else 1.0
+
+    outcome = synthetic.run(45.0, synthetic.Truth(capacity=capacity), keep=False)
+    assert [kind for kind, _ in outcome.detections()] == ["congestion"]
+
+
+def test_sizes_are_told_each_second_while_a_deviation_lasts_and_sharpen(synthetic: Any) -> None:
+    def fade_db(place: str, t_s: float) -> float:
+        return ramp(t_s, 20.0, 99.0, 5.0) if place == "gateway-site" else 0.0
+
+    outcome = synthetic.run(60.0, synthetic.Truth(fade_db=fade_db))
+    told = [r.fields for r in outcome.of("estimate")]
+    assert np.diff([fields["t_s"] for fields in told]) == pytest.approx(1.0, abs=0.01)
+    widths = [fields["high95"] - fields["low95"] for fields in told]
+    assert widths[-1] < 0.7 * widths[4]
+    assert told[-1]["low95"] <= 5.0 <= told[-1]["high95"]
+    assert told[-1]["size"] == pytest.approx(5.0, abs=0.15)
