@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import zmq
 
 from nodes import wire
@@ -257,8 +258,22 @@ class Controller:
         elif isinstance(message, wire.Stop):
             self._stopping = True
         elif isinstance(message, wire.Command):
-            text = f"the twin knows no command {message.name}"
-            self._send(wire.CommandResult(message.number, False, text))
+            self._send(self._obey(message))
+
+    def _obey(self, command: wire.Command) -> wire.CommandResult:
+        """`states`: what is believed, as JSON rows, by patterns `target`, `name` and `since_version`."""
+        if command.name != "states":
+            return wire.CommandResult(command.number, False, f"the twin knows no command {command.name}")
+        allowed = {"target": str, "name": str, "since_version": int}
+        for key, value in command.arguments.items():
+            if not isinstance(value, allowed.get(key, ())):
+                text = (
+                    f"states: {key} is {value!r}, allowed are target, name (text), since_version (number)"
+                )
+                return wire.CommandResult(command.number, False, text)
+        found = self._twin.table.query(**command.arguments)  # type: ignore[arg-type]
+        rows = [entry._asdict() | {"t_s": max(entry.t_s, -1.0)} for entry in found]
+        return wire.CommandResult(command.number, True, msgspec.json.encode(rows).decode())
 
     def _start(self, t0_ns: int) -> None:
         """Begins with the window that goes on now: the first, or a later one when another twin began.

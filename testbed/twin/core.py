@@ -78,6 +78,7 @@ class Twin:
         self, knowledge: Knowledge, build: Callable[[WorldSpec, RadioBelief], Network] = NominalNetwork
     ) -> None:
         self.knowledge = knowledge
+        self._digest = snapshot.digest_of(knowledge)
         self.window_s = knowledge.window_s
         self._window_ns = round(knowledge.window_s * 1e9)
         self.links: dict[str, LinkBelief] = {}
@@ -132,7 +133,7 @@ class Twin:
 
     def snapshot(self) -> bytes:
         """Everything that is known now, as data from which another twin goes on exactly as this one would."""
-        return snapshot.seal(freeze.freeze(self), self.knowledge, self._closed, self._start_ns)
+        return snapshot.seal(freeze.freeze(self), self._digest, self._closed, self._start_ns)
 
     def restore(self, data: bytes) -> int:
         """Takes over what another twin of the same public knowledge knew; the last window it had closed.
@@ -140,7 +141,7 @@ class Twin:
         To be called on a new twin, after `begin`. SnapshotError, with nothing changed, when the data do not
         fit.
         """
-        kept = snapshot.unseal(data, self.knowledge, self._start_ns)
+        kept = snapshot.unseal(data, self._digest, self._start_ns)
         freeze.thaw(kept.data, self)
         getattr(self._network, "resume", lambda: None)()
         return kept.window

@@ -35,15 +35,16 @@ class Kept(msgspec.Struct):
     data: dict[str, Any]
 
 
-def seal(data: dict[str, Any], knowledge: object, window: int, start_ns: int) -> bytes:
-    """Frozen data with what is needed to tell later whether it fits: `Kept`, behind a checksum."""
-    body = msgspec.msgpack.encode(
-        Kept(FORMAT, program_digest(), digest_of(knowledge), window, start_ns, data)
-    )
+def seal(data: dict[str, Any], knowledge: str, window: int, start_ns: int) -> bytes:
+    """Frozen data with what is needed to tell later whether it fits: `Kept`, behind a checksum.
+
+    `knowledge`: digest of the twin's public knowledge (`digest_of`).
+    """
+    body = msgspec.msgpack.encode(Kept(FORMAT, program_digest(), knowledge, window, start_ns, data))
     return _MAGIC + _check(body) + body
 
 
-def unseal(snapshot: bytes, knowledge: object, start_ns: int) -> Kept:
+def unseal(snapshot: bytes, knowledge: str, start_ns: int) -> Kept:
     """What was sealed; SnapshotError when it is damaged, or of another twin or run."""
     start = len(_MAGIC) + _CHECK_BYTES
     if not snapshot.startswith(_MAGIC) or len(snapshot) <= start:
@@ -59,7 +60,7 @@ def unseal(snapshot: bytes, knowledge: object, start_ns: int) -> Kept:
         raise SnapshotError(f"the snapshot has format {body.format}, only {FORMAT} can be read")
     if body.program != program_digest():
         raise SnapshotError("the snapshot was made by another version of the twin")
-    if body.knowledge != digest_of(knowledge):
+    if body.knowledge != knowledge:
         raise SnapshotError("the snapshot belongs to another network or other settings")
     if body.start_ns != start_ns:
         raise SnapshotError("the snapshot belongs to another run")

@@ -229,6 +229,30 @@ def test_a_twin_that_was_killed_goes_on_from_what_it_had_handed_over(
     assert resumed.finish().counters["windows"] > 8
 
 
+def test_its_states_can_be_asked_for(start: Callable[..., Supervisor]) -> None:
+    twin = start()
+    twin.begin()
+    twin.feed(3, observations)
+
+    def ask(**arguments: object) -> wire.CommandResult:
+        twin.send(wire.Command(7, "states", dict(arguments), "test"))
+        result = twin.expect(wire.CommandResult)
+        assert isinstance(result, wire.CommandResult)
+        assert result.number == 7
+        return result
+
+    rows = msgspec.json.decode(ask(target="gateway>*", name="snr_db").text)
+    assert [row["target"] for row in rows] == ["gateway>sat-1"]
+    assert rows[0]["variance"] > 0.0
+    assert rows[0]["updates"] >= 3
+    newest = max(row["version"] for row in msgspec.json.decode(ask().text))
+    assert len(msgspec.json.decode(ask(since_version=newest - 1).text)) >= 1
+    wrong = ask(since_version="yesterday")
+    assert not wrong.done
+    assert "since_version is 'yesterday', allowed are" in wrong.text
+    twin.finish()
+
+
 def test_a_twin_that_is_given_damaged_data_says_so_and_begins_afresh(
     start: Callable[..., Supervisor],
 ) -> None:
