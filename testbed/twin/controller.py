@@ -267,9 +267,7 @@ class Controller:
         allowed = {"target": str, "name": str, "since_version": int}
         for key, value in command.arguments.items():
             if not isinstance(value, allowed.get(key, ())):
-                text = (
-                    f"states: {key} is {value!r}, allowed are target, name (text), since_version (number)"
-                )
+                text = f"states: {key} is {value!r}, allowed are target, name (text), since_version (number)"
                 return wire.CommandResult(command.number, False, text)
         found = self._twin.table.query(**command.arguments)  # type: ignore[arg-type]
         rows = [entry._asdict() | {"t_s": max(entry.t_s, -1.0)} for entry in found]

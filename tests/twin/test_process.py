@@ -32,7 +32,10 @@ def public_document() -> dict[str, object]:
         ConstellationSpec(over_region=OverRegion(47.0, 10.0, 2000.0, 1000.0)), (RadioSpec("ka"),),
     )  # fmt: skip
     nodes = {"edge": {"role": "edge", "place": "on-board", "service_rate_mhz": 3000.0}}
-    return {"window_s": WINDOW_S, "duration_s": 20.0, "world": msgspec.to_builtins(world), "nodes": nodes}
+    return {
+        "window_s": WINDOW_S, "duration_s": 20.0, "world": msgspec.to_builtins(world), "nodes": nodes,
+        "twin": {"act": "off"},
+    }  # fmt: skip
 
 
 class Supervisor:
@@ -241,8 +244,8 @@ def test_its_states_can_be_asked_for(start: Callable[..., Supervisor]) -> None:
         assert result.number == 7
         return result
 
-    rows = msgspec.json.decode(ask(target="gateway>*", name="snr_db").text)
-    assert [row["target"] for row in rows] == ["gateway>sat-1"]
+    rows = msgspec.json.decode(ask(target="gateway>sat-1", name="snr_*").text)
+    assert [(row["target"], row["name"]) for row in rows] == [("gateway>sat-1", "snr_db")]
     assert rows[0]["variance"] > 0.0
     assert rows[0]["updates"] >= 3
     newest = max(row["version"] for row in msgspec.json.decode(ask().text))
