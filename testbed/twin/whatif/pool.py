@@ -86,7 +86,7 @@ class Pool:
         self._public = public
         self.workers = workers or os.cpu_count() or 1
         self._executor = ProcessPoolExecutor(
-            self.workers, get_context("spawn"), initializer=_begin, initargs=(public, nice)
+            self.workers, get_context("spawn"), initializer=_begin, initargs=(public, nice, os.getpid())
         )
 
     def warm(self, timeout_s: float | None = None) -> bool:
@@ -161,9 +161,10 @@ def _left_s(ends_s: float) -> Callable[[], float]:
 _knowledge: Public | None = None
 
 
-def _begin(public: Public, nice: int) -> None:
+def _begin(public: Public, nice: int, parent: int) -> None:
     global _knowledge
-    die_with_parent()
+    # what is needed to get here takes a second, in which the twin may have been killed
+    die_with_parent(parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # who started it decides when it ends
     if nice:
         os.nice(nice)
