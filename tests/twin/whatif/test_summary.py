@@ -11,10 +11,12 @@ from testbed.scenario import load
 from testbed.twin import public
 from testbed.twin.whatif.job import DELAY, Job, trial
 from testbed.twin.whatif.replicate import Measured, Replication
-from testbed.twin.whatif.summary import gain_probability, spread, summarise
+from testbed.twin.whatif.summary import MODEL_SHARE, gain_probability, spread, summarise
 
 KNOWN = public.of_scenario(load("laptop"))
 FLOW = "sensor-1>gateway-1 reading"
+#: Student's t that holds 90 % with three replications, two-sided
+T90_OF_3 = 2.91999
 #: of 2,000 intervals for 90 %, give or take three standard deviations
 COVERED = (0.88, 0.92)
 
@@ -54,7 +56,9 @@ def test_a_change_is_taken_within_a_replication() -> None:
         _job(), KNOWN, [Replication([_measured(a), _measured(b)], 8.0) for a, b in pairs], took_s=0.1
     )
     change = report.candidates[0].changes[FLOW]
-    assert (change.latency_ms.mean, change.latency_ms.low, change.latency_ms.high) == (-5.0, -5.0, -5.0)
+    off = 5.0 * MODEL_SHARE * T90_OF_3
+    by = change.latency_ms
+    assert (by.mean, by.low, by.high) == pytest.approx((-5.0, -5.0 - off, -5.0 + off))
     assert change.gain_probability == 1.0
     assert report.baseline.flows[FLOW].latency_ms.mean == pytest.approx(55.0)
 
