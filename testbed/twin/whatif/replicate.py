@@ -32,7 +32,7 @@ from testbed.twin.whatif.traffic import Subject, joined, offered_under, subjects
 #: a kilometre, which is 3 us
 _EPOCH_S: Final = 0.5
 #: and as many at most
-_EPOCHS: Final = 400
+_EPOCHS: Final = 80
 _ARRIVING_S: Final = 3.0
 _MOST_SAMPLES: Final = 1 << 20
 
