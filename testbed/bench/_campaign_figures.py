@@ -22,6 +22,8 @@ CONTINUOUS: Final = ("delay_ms", "snr_db")
 #: a deviation is above the noise of one window from here on
 ABOVE_SIGMA: Final = 3.0
 _CONFIDENCE: Final = 0.95
+#: of the tables, characters
+_WIDTH: Final = 118
 #: a change of so small a share of what there was before has no sign to speak of
 _LEAST_CHANGE: Final = 0.01
 #: the rate at which records are to be kept up with, 1/s
@@ -193,7 +195,8 @@ def print_tables(runs: Sequence[Told], quiet: Sequence[Told], answers: Sequence[
     """Kinds, causes, bands and what-ifs, for a reader."""
     from rich.console import Console
 
-    console = Console()
+    # a narrower terminal wraps lines, which loses less than leaving columns out
+    console = Console(width=max(_WIDTH, Console().width))
     table = _table(
         "what happened, and what the twin said of it",
         ("runs", "seen", "p50 s", "p95 s", "cause", "known", "error", "95 %"),

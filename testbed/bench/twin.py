@@ -27,7 +27,7 @@ QUESTIONS: Final = 40
 #: the short form
 _QUICK_RUNS: Final = 14
 _QUICK_RUN_S: Final = 130.0
-_QUICK_QUIET_S: Final = 400.0
+_QUICK_QUIET_S: Final = 300.0
 _QUICK_QUESTIONS: Final = 2
 
 LIMITS: Final = {
