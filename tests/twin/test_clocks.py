@@ -197,3 +197,14 @@ def test_the_interval_of_a_jump_holds_it_at_least_as_often_as_it_says() -> None:
 
 def test_without_a_change_there_is_none_to_measure() -> None:
     assert ClockFilter(THRESHOLD).change() == gaussian_size(0.0, 0.0)
+
+
+def test_queues_on_the_way_back_only_do_not_pull_the_offset() -> None:
+    """What exchanges take too long is all spent in one direction: it is learned which."""
+    clock, random = ClockFilter(THRESHOLD), np.random.default_rng(13)
+    for second in range(200):
+        there, back = WAY_MS, WAY_MS + random.uniform(0.0, 0.35)
+        assert clock.observe(Exchange(float(second), 0.5 * (back - there), there + back)) is None
+    mean, sd = clock.offset()
+    assert abs(mean) < 0.01
+    assert sd < 0.01
