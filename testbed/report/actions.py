@@ -32,7 +32,15 @@ _FIGURES: Final = {
     "during": ("during_low_ms", "during_ms", "during_high_ms"),
     "recovered_share": ("recovered_low", "recovered_share", "recovered_high"),
 }
-_KEPT: Final = ("unchanged_ms", "gain_probability", "observed_change_ms", "recovered_against", "holds")
+_KEPT: Final = (
+    "unchanged_ms",
+    "gain_probability",
+    "observed_change_ms",
+    "recovered_against",
+    "recovered_observed_share",
+    "holds",
+    "within",
+)
 #: what a metric is called, and the end of its name
 _METRICS: Final = {"delay": "latency of datagrams", "task": "latency of tasks"}
 

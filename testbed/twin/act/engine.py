@@ -355,6 +355,9 @@ class Engine:
                 }  # fmt: skip
         if not candidate.withdraws:
             found |= self._recovered(one, after)
+        if after.known:
+            seen, said = after.spread(), with_it.latency_ms
+            found["within"] = seen.low <= said.high and seen.high >= said.low
         if after.known and one.during.known:
             found["observed_change_ms"] = after.mean_ms - one.during.mean_ms
         wrong = self._wrong(one, after, with_it.latency_ms.high)
@@ -362,23 +365,27 @@ class Engine:
         if not wrong:
             del self._acting[one.id]
             return [self._record(one, step, now_ns, **found, holds=True)]
-        said: list[Said] = [self._record(one, "verified", now_ns, **found, holds=False, why=wrong)]
+        told: list[Said] = [self._record(one, "verified", now_ns, **found, holds=False, why=wrong)]
         self._rejected[_key(candidate)] = now_s
-        return said + self._roll_back(one, wrong, now_ns, now_s)
+        return told + self._roll_back(one, wrong, now_ns, now_s)
 
     def _recovered(self, one: _Action, after: Level) -> dict[str, Value]:
         """Which share of the lost latency is back: of what was observed to be lost, or predicted to be.
 
-        An action that comes before queues have grown leaves little to be observed; then what was lost is
-        what the what-if said of doing nothing.
+        An action that comes before queues have grown leaves little to be observed: where the what-if said
+        that doing nothing would be worse than it was so far, that is what was to be lost. What is back of
+        the observed loss alone is told too.
         """
-        against, share = "observed", recovered_share(one.before, one.during, after)
-        if share is None and one.outcome is not None:
-            without, _, _ = of_metric(one.outcome, one.candidate.metric)
-            against, share = "predicted", recovered_share(one.before, _level_of(without.latency_ms), after)
+        observed = recovered_share(one.before, one.during, after)
+        found: dict[str, Value] = {} if observed is None else {"recovered_observed_share": observed.mean}
+        against, share = "observed", observed
+        if one.outcome is not None:
+            without = of_metric(one.outcome, one.candidate.metric)[0].latency_ms
+            if observed is None or without.low > one.during.mean_ms:
+                against, share = "predicted", recovered_share(one.before, _level_of(without), after)
         if share is None:
-            return {}
-        return {
+            return found
+        return found | {
             "recovered_share": share.mean, "recovered_low": share.low, "recovered_high": share.high,
             "recovered_against": against,
         }  # fmt: skip
