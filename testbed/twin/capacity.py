@@ -20,8 +20,8 @@ from testbed.twin.detect import Alarm
 SMALLEST_CHANGE = 0.04
 #: spread of lasting factors (overhead of framing) around 1
 _FACTOR_SD = 0.05
-#: doubt of a sum for other reasons than the air, as a share of it
-_OTHER = 0.002
+#: doubt for other reasons than the air: of a window, and of a sum however long, as a share of it
+_OTHER, _LASTING = 0.002, 0.001
 #: bits of the packets that are on both sides of a border
 _PACKETS_BITS = 24_000.0
 #: what may lack, in units of what can be in the air, and in units of the most that lacked before
@@ -57,7 +57,7 @@ class _Sums:
         if self.capable <= 0.0:
             return 1.0, prior_sd
         seen = self.served / self.capable
-        variance = 2.0 * (border_bits / self.capable) ** 2 + _OTHER**2 / self.windows
+        variance = 2.0 * (border_bits / self.capable) ** 2 + _OTHER**2 / self.windows + _LASTING**2
         weight = prior_sd**2 / (prior_sd**2 + variance)
         return 1.0 + weight * (seen - 1.0), math.sqrt(weight * variance)
 

@@ -37,10 +37,12 @@ _SINCE = 240
 class FloorWatch:
     """Floors of one link, ms above what is published, window by window.
 
-    `log_odds`: of a false alarm per window, all heights together.
+    `log_odds`: of a false alarm per window, all heights together; `doubt_ms`: about how usual floors move
+    with range and rate of the link, standard deviation.
     """
 
-    def __init__(self, log_odds: float) -> None:
+    def __init__(self, log_odds: float, doubt_ms: float = 0.0) -> None:
+        self._doubt_ms = doubt_ms
         self._limit = log_odds + math.log(len(_HEIGHTS_MS))
         self._past = Reservoir(128)
         self._sums = [0.0] * len(_HEIGHTS_MS)
@@ -165,7 +167,9 @@ class FloorWatch:
         middle, reach = 0.5 * (m * n - 1.0), Z95 * spread + 0.5
         low = float(differences[max(math.floor(middle - reach), 0)])
         high = float(differences[min(math.ceil(middle + reach), m * n - 1)])
-        return Size(float(np.median(differences)), max(high - low, 1e-6) / (2.0 * Z95), low, high)
+        middle_ms = float(np.median(differences))
+        below, above = (math.hypot(end - middle_ms, Z95 * self._doubt_ms) for end in (low, high))
+        return Size(middle_ms, (below + above) / (2.0 * Z95), middle_ms - below, middle_ms + above)
 
     def adopt(self) -> None:
         """The new floor is known: wait for the old one."""

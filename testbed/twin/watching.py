@@ -22,6 +22,8 @@ from testbed.twin.watch import MissingRate, SilenceWatch
 _BUSY = 0.5
 #: a floor may rise by the time of so many bits when the smallest packets happen to stay away
 _PACKET_BITS = 2_000.0
+#: doubt about the nominal delay's changes with range and rate, ms
+_FLOOR_DOUBT_MS = 0.01
 #: links that are gone of which is kept what was usual
 _ENDED = 64
 
@@ -31,7 +33,7 @@ class _Watches:
 
     def __init__(self, log_odds: float) -> None:
         self.silence = SilenceWatch()
-        self.floor = FloorWatch(log_odds)
+        self.floor = FloorWatch(log_odds, _FLOOR_DOUBT_MS)
         self.loss = LossWatch(log_odds)
         self.rate = RateWatch()
         self.load = LoadWatch()
