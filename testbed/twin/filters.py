@@ -82,16 +82,17 @@ class Reservoir:
     assumed, which is what skewed queueing delays need. The choice is a fixed sequence: runs repeat.
     """
 
-    __slots__ = ("_sorted", "_state", "_values", "count")
+    __slots__ = ("_moments", "_sorted", "_state", "_values", "count")
 
     def __init__(self, size: int) -> None:
         self._values: NDArray[np.float64] = np.empty(size)
         self.count = 0
         self._state = 0x9E3779B9
         self._sorted: NDArray[np.float64] | None = None
+        self._moments: tuple[float, float] | None = None
 
     def add(self, value: float) -> None:
-        self._sorted = None
+        self._sorted = self._moments = None
         if self.count < len(self._values):
             self._values[self.count] = value
             self.count += 1
@@ -105,6 +106,16 @@ class Reservoir:
             self._sorted = np.sort(self._values[: self.count])
         return self._sorted
 
+    def moments(self) -> tuple[float, float]:
+        """Mean and standard deviation (n - 1 in the denominator; 0 of a single value) of the content."""
+        if self._moments is None:
+            values = self.ordered()
+            n = len(values)
+            mean = float(np.add.reduce(values)) / n
+            off = values - mean
+            self._moments = mean, math.sqrt(float(np.add.reduce(off * off)) / max(n - 1, 1))
+        return self._moments
+
     def quantile(self, level: float) -> float:
         """The `level` quantile with n + 1 in the denominator: honest for the *next* value when n is small."""
         values = self.ordered()
@@ -112,7 +123,8 @@ class Reservoir:
         position = min(max(level * (n + 1) - 1.0, 0.0), n - 1.0)
         low = int(position)
         high = min(low + 1, n - 1)
-        return float(values[low] + (position - low) * (values[high] - values[low]))
+        below: float = values.item(low)  # a plain number: arithmetic with those of numpy is slow
+        return below + (position - low) * (values.item(high) - below)
 
     def rank(self, value: float) -> float:
         """Share of the content below `value`, in (0, 1); ties count half."""

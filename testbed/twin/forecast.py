@@ -21,6 +21,9 @@ _ENOUGH = 12
 _PLENTY = 30
 #: longest period looked for, windows
 _LONGEST = 64
+_LAGS: Final = np.arange(2, _LONGEST + 1)
+#: places for past values: more than count, so that they have to be moved now and then only
+_KEPT = 4 * _LONGEST
 
 
 class Seasons:
@@ -37,44 +40,51 @@ class Seasons:
     USED = 6
 
     def __init__(self) -> None:
-        self._ring: NDArray[np.float64] = np.full(2 * _LONGEST, math.nan)
-        self._errors = np.zeros(_LONGEST + 1)
-        self._usual = np.zeros(_LONGEST + 1)
-        self._counts = np.zeros(_LONGEST + 1, np.int64)
-        self._now = 0
-        self._lags = np.arange(2, _LONGEST + 1)
+        #: the values so far, of which the last `_LONGEST` count, and where the next one goes
+        self._history: NDArray[np.float64] = np.full(_KEPT, math.nan)
+        self._end = _LONGEST + 1
+        # one entry a lag, as in `_LAGS`
+        self._errors = np.zeros(len(_LAGS))
+        self._usual = np.zeros(len(_LAGS))
+        self._counts = np.zeros(len(_LAGS), np.int64)
+        #: the best period, 0 for none; None: to be looked for
+        self._best: int | None = 0
         #: errors of the periods that were believed
         self.past = Reservoir(96)
 
     def expected(self, steps: int = 1) -> float | None:
         """The value `steps` windows on by the best period; None when no convincing one has a value."""
-        lag = self._best()
+        lag = self._best
         if lag is None:
+            lag = self._best = self._look()
+        if not lag:
             return None
-        value = float(self._ring[(self._now - lag + (steps - 1) % lag) % len(self._ring)])
+        value: float = self._history.item(self._end - lag + (steps - 1) % lag)
         return None if math.isnan(value) else value
 
-    def _best(self) -> int | None:
-        lags = self._lags
-        tried = self._counts[lags] >= np.maximum(lags, self.TRIED)
+    def _look(self) -> int:
+        tried = self._counts >= _NEEDED
         if not tried.any():
-            return None
-        share = np.where(tried, self._errors[lags] / np.maximum(self._usual[lags], 1e-12), math.inf)
-        best = int(np.argmin(share))
-        return int(lags[best]) if share[best] < self.CONVINCING else None
+            return 0
+        share = np.where(tried, self._errors / np.maximum(self._usual, 1e-12), math.inf)
+        best = int(share.argmin())
+        return _LAGS.item(best) if share.item(best) < self.CONVINCING else 0
 
     def learn(self, value: float, middle: float) -> None:
         """A window's value; `middle` is what would have been said without any period."""
         expected = self.expected()
         if expected is not None:
             self.past.add(value - expected)
-        lags = self._lags
-        before = self._ring[(self._now - lags) % len(self._ring)]
-        known = lags[~np.isnan(before)]
-        self._counts[known] += 1
-        weight = 1.0 / np.minimum(self._counts[known], 40)
-        self._errors[known] += (np.abs(value - before[~np.isnan(before)]) - self._errors[known]) * weight
-        self._usual[known] += (abs(value - middle) - self._usual[known]) * weight
+        before = self._history[self._end - 2 : self._end - _LONGEST - 1 : -1]
+        gaps = np.isnan(before)
+        known = ~gaps if gaps.any() else slice(None)
+        counts = self._counts[known] + 1
+        weight = 1.0 / np.minimum(counts, 40)
+        errors, usual = self._errors[known], self._usual[known]
+        self._counts[known] = counts
+        self._errors[known] = errors + (np.abs(value - before[known]) - errors) * weight
+        self._usual[known] = usual + (abs(value - middle) - usual) * weight
+        self._best = None
         self._step(value)
 
     def miss(self) -> None:
@@ -82,18 +92,25 @@ class Seasons:
         self._step(math.nan)
 
     def _step(self, value: float) -> None:
-        self._ring[self._now % len(self._ring)] = value
-        self._now += 1
+        if self._end == _KEPT:
+            self._end = _LONGEST + 1
+            self._history[: self._end] = self._history[-self._end :]
+        self._history[self._end] = value
+        self._end += 1
 
     def copy(self) -> Seasons:
         other = Seasons()
-        other._ring[:], other._errors[:] = self._ring, self._errors
+        other._history[:], other._errors[:] = self._history, self._errors
         other._usual[:], other._counts[:] = self._usual, self._counts
-        other._now, other.past = self._now, self.past.copy()
+        other._end, other._best, other.past = self._end, self._best, self.past.copy()
         return other
 
 
-@dataclass
+#: how often a lag has to be compared before its period may be believed
+_NEEDED: Final = np.maximum(_LAGS, Seasons.TRIED)
+
+
+@dataclass(slots=True)
 class Band:
     """A prediction: mean, standard deviation, 90 % band, and median of the observed value (default: mean).
 
@@ -164,7 +181,7 @@ class Forecast:
     @property
     def mean(self) -> float:
         """Mean of what was usual."""
-        return float(self.past.ordered().mean()) if self.past.count else self.prior
+        return self.past.moments()[0] if self.past.count else self.prior
 
     @property
     def _persists(self) -> bool:
@@ -185,7 +202,7 @@ class Forecast:
         if self._persists:
             kept = self.noise.phi ** (steps - 1)
             shift, width = kept * self.noise.forecast(), math.sqrt(1.0 - (kept * self.noise.phi) ** 2)
-        spread = max(self.noise.sd, float(past.ordered().std(ddof=1)) if past.count > 2 else 0.0)
+        spread = max(self.noise.sd, past.moments()[1] if past.count > 2 else 0.0)
         sd = max(math.hypot(scale * width * spread, belief_sd), 1e-9)
         centre = max(base + scale * (mean + shift), low)
         below, above = max(centre - Z90 * sd, low), centre + Z90 * sd
@@ -207,7 +224,7 @@ class Forecast:
     ) -> Band:
         errors = self.seasons.past
         centre = max(base + scale * seasonal, low)
-        sd = max(math.hypot(scale * float(errors.ordered().std(ddof=1)), belief_sd), 1e-9)
+        sd = max(math.hypot(scale * errors.moments()[1], belief_sd), 1e-9)
         levels = self.levels.low, 1.0 - self.levels.high
         ends = seasonal + errors.quantile(levels[0]), seasonal + errors.quantile(levels[1])
         low90, high90 = base + scale * ends[0], base + scale * ends[1]
@@ -223,9 +240,9 @@ class Forecast:
         if self._ends is not None:
             self.levels.learn(value < self._ends[0], value > self._ends[1])
             self._ends = None
-        self.seasons.learn(value, self.past.quantile(0.5) if self.past.count else mean)
+        middle = self.past.quantile(0.5) if self.past.count else mean
+        self.seasons.learn(value, middle)
         if self.past.count >= _ENOUGH:
-            middle = self.past.quantile(0.5)
             width = math.sqrt(1.0 - self.noise.phi**2)
             moved = mean + self.noise.forecast() + width * (middle - mean)
             self._error_usual.add(abs(value - middle))

@@ -80,3 +80,13 @@ def test_ranks_stay_inside_and_ties_are_in_the_middle() -> None:
         sample.add(value)
     assert sample.rank(1.0) == pytest.approx(0.5)
     assert 0.0 < sample.rank(-5.0) < 0.5 < sample.rank(5.0) < 1.0
+
+
+def test_moments_of_what_is_kept_follow_every_value() -> None:
+    kept = Reservoir(16)
+    for value in np.random.default_rng(4).normal(5.0, 2.0, 60).tolist():
+        kept.add(value)
+        mean, sd = kept.moments()
+        values = kept.ordered()
+        assert mean == pytest.approx(float(np.mean(values)), rel=1e-12)
+        assert sd == pytest.approx(float(np.std(values, ddof=1)) if len(values) > 1 else 0.0, rel=1e-12)

@@ -72,8 +72,20 @@ def test_a_copy_learns_on_its_own() -> None:
         forecast.learn(value)
     other = forecast.copy()
     assert other.band(0, 1, 0, 0).median == forecast.band(0, 1, 0, 0).median
+    ahead = [forecast.seasons.expected(steps) for steps in range(1, 9)]
     other.learn(500.0)
-    assert forecast.seasons._now == 100
+    assert [forecast.seasons.expected(steps) for steps in range(1, 9)] == ahead
+    assert [other.seasons.expected(steps) for steps in range(1, 9)] != ahead
+
+
+def test_a_period_is_seen_through_after_any_number_of_windows() -> None:
+    """Past values are moved now and then to make room: no window is different for that."""
+    seasons = Seasons()
+    for k in range(700):
+        value = float((k % 8) ** 2)
+        if k > 200:
+            assert seasons.expected() == value
+        seasons.learn(value, 10.0)
 
 
 # --- bands that hold what they say --------------------------------------------------------------
