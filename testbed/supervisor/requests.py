@@ -15,6 +15,8 @@ from testbed.scenario import Scenario
 from testbed.scenario.node_tables import MicrocontrollerNode
 from testbed.supervisor.control import Member
 from testbed.supervisor.stage import CHANNEL, TWIN, Stage
+from testbed.twin.act.commands import as_configured
+from testbed.twin.public import of_scenario
 
 #: commands that the channel and a node may be given on request
 OF_THE_CHANNEL: Final = frozenset({"orders"})
@@ -22,6 +24,7 @@ OF_A_NODE: Final = frozenset({"offload", "pace", "priority"})
 #: requests carried out within any minute of the run; one action may be a command for every node
 MOST_A_MINUTE: Final = 1_000
 _MINUTE_S: Final = 60.0
+_SUPERVISOR: Final = "supervisor"
 
 
 def why_not(scenario: Scenario) -> str:
@@ -59,6 +62,8 @@ class Requests:
         self._why_not = why_not(stage.scenario)
         self._asked: dict[int, _Asked] = {}
         self._times_s: deque[float] = deque()
+        #: (receiver, command) of what was asked for
+        self._given: set[tuple[str, str]] = set()
 
     def take(self, member: Member, request: wire.Request) -> None:
         """Give the command, or answer why it is not given."""
@@ -75,6 +80,18 @@ class Requests:
         receiver = self._stage.control.members[request.member]
         number = self._stage.command(receiver, request.name, request.arguments, member.id)
         self._asked[number] = _Asked(request.number, member, receiver)
+        self._given.add((receiver.id, request.name))
+
+    def withdraw(self) -> int:
+        """Everything that was asked for is as configured again: how many receivers were told so."""
+        given, self._given = self._given, set()
+        told = set()
+        for order in as_configured(of_scenario(self._stage.scenario)) if given else ():
+            receiver = self._stage.control.members.get(order.member)
+            if (order.member, order.name) in given and receiver is not None and receiver.state == "ready":
+                self._stage.command(receiver, order.name, order.arguments, _SUPERVISOR)
+                told.add(order.member)
+        return len(told)
 
     def answered(self, result: wire.CommandResult) -> bool:
         """A command was carried out, or not; whether it was one that the twin had asked for."""

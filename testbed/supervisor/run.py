@@ -53,9 +53,9 @@ class Run:
 
     def __init__(self, scenario: Scenario, folder: RunFolder, monitor: Monitor) -> None:
         self._stage = Stage(scenario, folder, monitor)
-        self._successor = Successor(self._stage, self._launch_twin)
-        self._reception = Reception(self._stage, self._successor.admitted)
         self._requests = Requests(self._stage)
+        self._successor = Successor(self._stage, self._launch_twin, self._requests.withdraw)
+        self._reception = Reception(self._stage, self._successor.admitted)
         self._conduct = Conduct(self._stage)
         self._actions: list[tuple[float, int, Callable[[], None]]] = []
         self._interrupts = 0

@@ -24,11 +24,16 @@ MOST_BYTES: Final = 8 << 20
 
 
 class Successor:
-    """Keeps the twin's memory, and starts a twin again; `launch` starts its process."""
+    """Keeps the twin's memory, and starts a twin again.
 
-    def __init__(self, stage: Stage, launch: Callable[[], None]) -> None:
+    `launch` starts its process; `withdraw` takes back what it had ordered, and says of how many.
+    """
+
+    def __init__(self, stage: Stage, launch: Callable[[], None], withdraw: Callable[[], int]) -> None:
         self._stage = stage
         self._launch = launch
+        self._withdraw = withdraw
+        self._given_up = False
         self._launched_s = 0.0
         self._kept: wire.Snapshot | None = None
         self._told: set[str] = set()
@@ -52,11 +57,11 @@ class Successor:
                 self._stage.control.send(member, self._kept)
 
     def tick(self) -> None:
-        """Start the twin again if it ended, or fell silent, in a run that goes on."""
+        """Start the twin again if it ended, or fell silent, in a run that goes on; or give it up."""
         stage = self._stage
         child = stage.children.get(TWIN)
         member = stage.control.members.get(TWIN)
-        if child is None or stage.start is None or stage.quiescing or stage.twin_restarts >= MOST_TIMES:
+        if child is None or stage.start is None or stage.quiescing or self._given_up:
             return
         status = child.exit_status
         if status is None:
@@ -66,14 +71,25 @@ class Successor:
             child.released = True
             child.process.kill()
             child.process.wait()
-        elif status == BadInput.exit_status or (member is not None and member.state == "bye"):
-            return
-        if time.monotonic() - self._launched_s < EVERY_S:
-            return
-        self._launched_s = time.monotonic()
-        stage.twin_restarts += 1
-        self._launch()
-        stage.event("restarted", TWIN, f"twin is started again ({stage.twin_restarts} of {MOST_TIMES} times)")
+            status = child.exit_status
+        left = member is not None and member.state == "bye"
+        if status == BadInput.exit_status or left or stage.twin_restarts >= MOST_TIMES:
+            self._give_up()
+        elif time.monotonic() - self._launched_s >= EVERY_S:
+            self._launched_s = time.monotonic()
+            stage.twin_restarts += 1
+            self._launch()
+            stage.event(
+                "restarted", TWIN, f"twin is started again ({stage.twin_restarts} of {MOST_TIMES} times)"
+            )
+
+    def _give_up(self) -> None:
+        """Nobody would take back what is in force when its cause is over."""
+        self._given_up = True
+        told = self._withdraw()
+        if told:
+            text = f"twin is gone for good: what it had ordered is withdrawn ({told} told)"
+            self._stage.event("withdrawn", TWIN, text)
 
     def _write(self, snapshot: wire.Snapshot) -> None:
         path = self._stage.folder.belief_path

@@ -22,6 +22,8 @@ from nodes.processes import die_with_parent
 from testbed.errors import BadInput, EnvironmentProblem
 from testbed.twin import knowledge
 from testbed.twin.act.acting import Acting, beside
+from testbed.twin.act.engine import Said
+from testbed.twin.act.memory import Memory
 from testbed.twin.core import Twin
 from testbed.twin.edge import EdgeOptions, EdgeTwin, Line
 from testbed.twin.freeze import SnapshotError
@@ -42,6 +44,7 @@ _IDLE_NS = 50_000_000
 _LOOKS = 8
 #: what is known is handed to the supervisor so often, and takes at most this share of the time
 _SNAPSHOT_S, _SNAPSHOT_SHARE = 3.0, 0.01
+_NEVER_NS = 2**63
 
 log = logging.getLogger("twin")
 
@@ -285,10 +288,16 @@ class Controller:
         twin.begin(t0_ns)
         if self._acting is not None:
             self._acting.begin(t0_ns)
+        asked: list[Said] = []
+        late = current > 0
         if self._kept:
             event, text = "resumed", ""
+            memory = Memory()
             try:
-                closed = twin.restore(self._kept)
+                closed = twin.restore(self._kept, memory)
+                late = False
+                if self._acting is not None:
+                    asked = self._acting.resume(memory, now)
             except SnapshotError as error:
                 event, text = "began afresh", str(error)
                 log.warning("began afresh: %s", error)
@@ -296,22 +305,26 @@ class Controller:
             fields: dict[str, wire.Value] = {"window": current, "windows_missed": missed, "text": text}
             said.append(wire.Record(now, "twin", {"event": event}, fields))
             self._kept = b""
+        if late and self._acting is not None:
+            asked = self._acting.afresh()
         self._windows = Windows(t0_ns, window_ns, max(current, closed + 1))
         if closed < 0 or current > closed + 1:
             twin.miss(current)
             said += twin.predict(current)
         self._publish(said)
+        self._ask(asked)
 
-    def _keep(self) -> None:
+    def _keep(self, at_once: bool = False) -> None:
         """Hands what is known to the supervisor, now and then: for another process to go on with."""
         began = time.monotonic_ns()
-        if began < self._snapshot_ns:
+        if began < self._snapshot_ns and not (at_once and self._snapshot_ns < _NEVER_NS):
             return
         try:
-            data = self._twin.snapshot()
+            memory = None if self._acting is None else self._acting.memory(self._clock.now_ns())
+            data = self._twin.snapshot(memory)
         except SnapshotError as error:
             log.error("what is known cannot be kept: %s", error)
-            self._snapshot_ns = 2**63
+            self._snapshot_ns = _NEVER_NS
             return
         self._send(wire.Snapshot(began, data))
         cost_s = (time.monotonic_ns() - began) / 1e9
@@ -338,11 +351,19 @@ class Controller:
         """What is to be done about what the window said: told, and asked for."""
         if self._acting is None:
             return
-        said = self._acting.step(self._clock.now_ns())
+        self._ask(self._acting.step(self._clock.now_ns()))
+
+    def _ask(self, said: list[Said]) -> None:
+        """Publishes what is said of actions, and makes their requests.
+
+        That they are made is known to the supervisor first, so that no order can outlive the twin unknown.
+        """
         self._publish([one for one in said if isinstance(one, wire.Record)])
-        for one in said:
-            if isinstance(one, wire.Request):
-                self._send(one)
+        requests = [one for one in said if isinstance(one, wire.Request)]
+        if requests:
+            self._keep(at_once=True)
+        for request in requests:
+            self._send(request)
 
 
 def run_twin(

@@ -131,17 +131,23 @@ class Twin:
 
     # --- what is known, kept ------------------------------------------------------------------
 
-    def snapshot(self) -> bytes:
-        """Everything that is known now, as data from which another twin goes on exactly as this one would."""
-        return snapshot.seal(freeze.freeze(self), self._digest, self._closed, self._start_ns)
+    def snapshot(self, beside: object | None = None) -> bytes:
+        """Everything that is known now, as data from which another twin goes on exactly as this one would.
 
-    def restore(self, data: bytes) -> int:
+        `beside`: what is known by who works with it, an object of the twin's classes.
+        """
+        kept = None if beside is None else freeze.freeze(beside)
+        return snapshot.seal(freeze.freeze(self), self._digest, self._closed, self._start_ns, kept)
+
+    def restore(self, data: bytes, beside: object | None = None) -> int:
         """Takes over what another twin of the same public knowledge knew; the last window it had closed.
 
-        To be called on a new twin, after `begin`. SnapshotError, with nothing changed, when the data do not
-        fit.
+        To be called on a new twin, after `begin`; `beside` is a new object for what was kept with it.
+        SnapshotError, with the twin unchanged, when the data do not fit.
         """
         kept = snapshot.unseal(data, self._digest, self._start_ns)
+        if beside is not None and kept.beside is not None:
+            freeze.thaw(kept.beside, beside)
         freeze.thaw(kept.data, self)
         getattr(self._network, "resume", lambda: None)()
         return kept.window

@@ -15,7 +15,7 @@ import msgspec
 
 from testbed.twin.freeze import SnapshotError
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 _MAGIC: Final = b"twin-belief\x00"
 _CHECK_BYTES: Final = 16
 
@@ -33,14 +33,18 @@ class Kept(msgspec.Struct):
     #: when the run began, ns on the host's monotonic clock
     start_ns: int
     data: dict[str, Any]
+    #: what was known by who works with the twin
+    beside: dict[str, Any] | None = None
 
 
-def seal(data: dict[str, Any], knowledge: str, window: int, start_ns: int) -> bytes:
+def seal(
+    data: dict[str, Any], knowledge: str, window: int, start_ns: int, beside: dict[str, Any] | None = None
+) -> bytes:
     """Frozen data with what is needed to tell later whether it fits: `Kept`, behind a checksum.
 
     `knowledge`: digest of the twin's public knowledge (`digest_of`).
     """
-    body = msgspec.msgpack.encode(Kept(FORMAT, program_digest(), knowledge, window, start_ns, data))
+    body = msgspec.msgpack.encode(Kept(FORMAT, program_digest(), knowledge, window, start_ns, data, beside))
     return _MAGIC + _check(body) + body
 
 

@@ -63,6 +63,40 @@ def test_a_twin_that_ends_is_started_again_but_not_for_ever(desk: Desk) -> None:
     assert sum("twin is started again" in text for text in desk.events()) == successor.MOST_TIMES
 
 
+def test_what_a_twin_had_ordered_is_withdrawn_when_it_is_gone_for_good(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(successor, "EVERY_S", 0.0)
+    monkeypatch.setattr(successor, "MOST_TIMES", 1)
+    desk = Desk(tmp_path, 'twin.act="auto"')
+    try:
+        desk.run._go()
+        twin, sensor = Peer(desk, TWIN, "twin"), Peer(desk, "sensor-1", "sensor")
+        for peer in (twin, sensor):
+            peer.hear(wire.Registered)
+            peer.send(wire.Ready())
+            peer.hear(wire.Start)
+        twin.send(wire.Request(1, "channel", "orders", {"penalty_ms": {"a>b": 9.0}, "barred": []}))
+        twin.send(wire.Request(2, "sensor-1", "offload", {"servers": {"edge-ground": 1}}))
+        for peer in (desk.channel, sensor):
+            peer.hear(wire.Command)
+        process = launches(desk, "raise SystemExit(1)")
+        process.end()
+        desk.run._successor.tick()
+        assert not any("is withdrawn" in text for text in desk.events())
+        process.end()
+        for _ in range(2):
+            desk.run._successor.tick()
+        order, shares = desk.channel.hear(wire.Command), sensor.hear(wire.Command)
+        assert (order.name, order.by) == ("orders", "supervisor")
+        assert order.arguments == {"penalty_ms": {}, "barred": []}
+        assert (shares.name, shares.arguments) == ("offload", {"servers": {"edge-ground": 1, "edge-sat": 1}})
+        texts = [text for text in desk.events() if "is withdrawn" in text]
+        assert texts == ["twin is gone for good: what it had ordered is withdrawn (2 told)"]
+    finally:
+        desk.close()
+
+
 def test_a_twin_that_cannot_work_with_what_it_is_given_is_not_started_again(desk: Desk) -> None:
     twin = launches(desk, "raise SystemExit(2)")
     twin.end()

@@ -16,6 +16,7 @@ import zmq
 from emulator.spec import ConstellationSpec, OverRegion, Place, RadioSpec, WorldSpec
 from nodes import wire
 from nodes.wire import Record
+from testbed.scenario import load
 
 WINDOW_S = 0.25
 PATIENCE_S = 30.0
@@ -120,10 +121,10 @@ def start(tmp_path: Path) -> Iterator[Callable[[str], Supervisor]]:
     context = zmq.Context()
     with contextlib.ExitStack() as stack:
 
-        def make(name: str = "room") -> Supervisor:
+        def make(name: str = "room", document: dict[str, object] | None = None) -> Supervisor:
             room = tmp_path / name
             room.mkdir()
-            (room / "public.json").write_bytes(msgspec.json.encode(public_document()))
+            (room / "public.json").write_bytes(msgspec.json.encode(document or public_document()))
             socket = context.socket(zmq.ROUTER)
             stack.callback(socket.close, 0)
             port = socket.bind_to_random_port("tcp://127.0.0.1")
@@ -266,6 +267,19 @@ def test_a_twin_that_is_given_damaged_data_says_so_and_begins_afresh(
     assert told.tags == {"event": "began afresh"}
     assert "damaged" in str(told.fields["text"])
     assert twin.finish().counters["windows"] >= 2
+
+
+def test_a_twin_that_acts_and_knows_nothing_of_the_one_before_takes_back_what_may_be_in_force(
+    start: Callable[..., Supervisor],
+) -> None:
+    twin = start(document=load("laptop").public())
+    twin.begin(time.monotonic_ns() - 2 * 10**9, kept=b"twin-belief\x00 and something else")
+    asked = twin.expect(wire.Request)
+    assert isinstance(asked, wire.Request)
+    assert (asked.member, asked.name) == ("channel", "orders")
+    assert asked.arguments == {"penalty_ms": {}, "barred": []}
+    assert twin.kept  # before anything is asked for
+    twin.finish()
 
 
 #: put before everything the twin imports: notes each file that its interpreter opens

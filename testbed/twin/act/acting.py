@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 from nodes.wire import CommandResult, Record
 from testbed.twin.act.engine import Engine, Said
+from testbed.twin.act.memory import Memory
 from testbed.twin.core import Twin
 from testbed.twin.knowledge import Knowledge
 from testbed.twin.observations import filter_record
@@ -55,11 +56,28 @@ class Acting:
         if self._twin.quiet:
             return []
         said = self.engine.step(now_ns, self._view(now_ns))
+        self._obey()
+        return said
+
+    def memory(self, now_ns: int) -> Memory:
+        """What is known of actions now, for the twin's snapshot."""
+        return self.engine.memory(now_ns)
+
+    def resume(self, memory: Memory, now_ns: int) -> list[Said]:
+        """Goes on from what an earlier process of this twin knew of its actions."""
+        said = self.engine.resume(memory, now_ns)
+        self._obey()
+        return said
+
+    def afresh(self) -> list[Said]:
+        """Takes back whatever an earlier twin, of which nothing is known, may have ordered."""
+        return self.engine.afresh()
+
+    def _obey(self) -> None:
         plan = self.engine.plan
         if (plan.penalty_ms, plan.barred) != self._ordered:
             self._ordered = (plan.penalty_ms, plan.barred)
             self._twin.obey(plan.orders())
-        return said
 
     def close(self) -> None:
         """Ends the workers."""

@@ -10,6 +10,7 @@ from testbed.twin.whatif.plan import Plan
 
 #: the member that network orders go to
 CHANNEL = "channel"
+_PACES = ("reading_interval_s", "task_interval_s")
 
 
 class Order(NamedTuple):
@@ -39,6 +40,22 @@ def commands(before: Plan, after: Plan, public: Public) -> list[Order]:
             orders.append(Order(node, "priority", {"traffic_class": changed.pop("traffic_class")}))
         if changed:
             orders.append(Order(node, "pace", changed))
+    return orders
+
+
+def as_configured(public: Public) -> list[Order]:
+    """What has to be said so that nothing is in force, whatever was; a node's settings that it has."""
+    orders = [Order(CHANNEL, "orders", {"penalty_ms": {}, "barred": []})]
+    configured = Plan()
+    for node, table in public.nodes.items():
+        if configured.shares_of(public, node):
+            orders.append(Order(node, "offload", {"servers": configured.shares_of(public, node)}))
+        if hasattr(table, "traffic_class"):
+            orders.append(Order(node, "priority", {"traffic_class": table.traffic_class}))
+        paces = {key: getattr(table, key, 0.0) for key in _PACES}
+        paces = {key: interval_s for key, interval_s in paces.items() if interval_s}
+        if paces:
+            orders.append(Order(node, "pace", paces))
     return orders
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import special
 
 from nodes.wire import Record
@@ -24,6 +25,14 @@ _KEPT_S: Final = 900.0
 #: length of the blocks whose means are taken for independent, s
 _BLOCK_S: Final = 1.0
 _DRAWS: Final = 4_000
+
+
+@dataclass
+class Seen:
+    """Observed latencies as columns: run time s, index of the node, messages, sum of latency ms."""
+
+    nodes: list[str]
+    rows: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -76,6 +85,22 @@ class Latencies:
         seen.append((t_s, node, messages, total_ms))
         while seen and seen[0][0] < t_s - self._kept_s:
             seen.popleft()
+
+    def kept(self, from_s: float) -> dict[str, Seen]:
+        """What was observed after a run time, by kind, as data."""
+        found = {}
+        for kind, seen in self._seen.items():
+            lately = [one for one in seen if one[0] > from_s]
+            index = {node: k for k, node in enumerate(dict.fromkeys(one[1] for one in lately))}
+            rows = [(t_s, index[node], count, total) for t_s, node, count, total in lately]
+            found[kind] = Seen(list(index), np.array(rows, np.float64).reshape(-1, 4))
+        return found
+
+    def restore(self, kept: dict[str, Seen]) -> None:
+        """Goes on from what was kept."""
+        for kind, seen in kept.items():
+            rows = ((t, seen.nodes[int(k)], count, total) for t, k, count, total in seen.rows.tolist())
+            self._seen[kind] = deque(rows)
 
     def series(self, kind: str) -> list[tuple[float, float]]:
         """Middle of each second in which something was told, s, and the mean latency then, ms."""

@@ -9,21 +9,21 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Final
 
 from nodes.wire import CommandResult, Record, Request, Value
 from testbed.actions import AnyAction
 from testbed.errors import BadInput
-from testbed.twin.act.commands import Order, commands
+from testbed.twin.act.commands import Order, as_configured, commands
 from testbed.twin.act.effect import Latencies, Level, recovered_share
 from testbed.twin.act.judge import gain_ms, of_metric, why_not
+from testbed.twin.act.memory import Action, Memory
 from testbed.twin.filters import Z90
 from testbed.twin.knowledge import Limits
 from testbed.twin.policies import Candidate, InForce, Policy, View
 from testbed.twin.public import Public
 from testbed.twin.whatif import Job, Report, Spread, Trial
-from testbed.twin.whatif.job import Outcome
 from testbed.twin.whatif.plan import Plan, plan_of
 from testbed.twin.whatif.pool import Runner, Running
 
@@ -48,29 +48,12 @@ _LEAST_AHEAD_S: Final = 3.0
 #: blocks that are taken for as good as infinitely many
 _MANY: Final = 1_000
 
+#: latencies of so long are kept for the engine of a twin that takes this one's place, s
+_REMEMBERED_S: Final = 60.0
+#: step of an action whose effect was not seen, by whether it was a way back
+_UNSEEN: Final = {False: "unverified", True: "withdrawn"}
+
 Said = Record | Request
-
-
-@dataclass
-class _Action:
-    """One action on its way from proposal to verification."""
-
-    id: str
-    candidate: Candidate
-    trial: Trial
-    text: str
-    outcome: Outcome | None = None
-    step: str = "proposed"
-    ordered_s: float = 0.0
-    applied_s: float = 0.0
-    #: numbers of its requests that are not answered yet
-    open: set[int] = field(default_factory=set)
-    done: int = 0
-    plan: Plan = field(default_factory=Plan)
-    during: Level = field(default_factory=Level)
-    before: Level = field(default_factory=Level)
-    #: why it is undone, while its undoing is on the way
-    undoing: str = ""
 
 
 class Engine:
@@ -98,8 +81,8 @@ class Engine:
         self._start_ns = 0
         self._numbers = self._requests = self._jobs = 0
         self._standing: dict[str, InForce] = {}
-        self._acting: dict[str, _Action] = {}
-        self._trying: tuple[Running, list[_Action]] | None = None
+        self._acting: dict[str, Action] = {}
+        self._trying: tuple[Running, list[Action]] | None = None
         self._rejected: dict[tuple[str, ...], float] = {}
         self._times_s: deque[float] = deque()
         self._results: list[CommandResult] = []
@@ -140,6 +123,55 @@ class Engine:
             said += self._tried(now_ns, now_s)  # where what-ifs take no time
         return said
 
+    # --- from one engine to another -----------------------------------------------------------
+
+    def memory(self, now_ns: int) -> Memory:
+        """What is known now; it is for `freeze`, and shares what it holds with this engine."""
+        now_s = (now_ns - self._start_ns) / 1e9
+        return Memory(
+            self._numbers, self._requests, self._jobs, self._standing, self._acting,
+            [] if self._trying is None else self._trying[1], self._rejected, self._times_s,
+            self.latencies.kept(now_s - _REMEMBERED_S),
+        )  # fmt: skip
+
+    def resume(self, memory: Memory, now_ns: int) -> list[Said]:
+        """Goes on in the place of an engine that is no more: to be called on a new one, after `begin`.
+
+        Its requests may have been carried out or not, and are made again. What was being tried is proposed
+        anew if need be. An effect that was watched is watched from now on; where too little of the run is
+        left for that, it is said.
+        """
+        now_s = (now_ns - self._start_ns) / 1e9
+        self._numbers, self._requests, self._jobs = memory.numbers, memory.requests, memory.jobs
+        self._standing, self._acting = memory.standing, memory.acting
+        self._rejected, self._times_s = memory.rejected, memory.times_s
+        self.latencies.restore(memory.seen)
+        said: list[Said] = [
+            self._record(one, "rejected", now_ns, why="the twin ended before it was tried")
+            for one in memory.trying
+        ]
+        for one in list(self._acting.values()):
+            if one.step == "ordered":
+                said += self._send(one, one.orders, now_ns, now_s, again=True)
+                continue
+            one.applied_s = max(one.applied_s, now_s - _DRAINING_S)
+            if one.applied_s + _DRAINING_S + self.limits.verification_s > self.public.run.duration_s:
+                del self._acting[one.id]
+                step = _UNSEEN[bool(one.candidate.withdraws)]
+                why = "the twin ended while its effect was watched, and too little of the run is left"
+                said.append(self._record(one, step, now_ns, why=why))
+        return said
+
+    def afresh(self) -> list[Said]:
+        """Requests after which nothing is in force: for an engine that knows nothing of one before it."""
+        if self._why_dry:
+            return []
+        said: list[Said] = []
+        for order in as_configured(self.public):
+            self._requests += 1
+            said.append(Request(self._requests, order.member, order.name, order.arguments))
+        return said
+
     # --- propose ------------------------------------------------------------------------------
 
     def _look_at_causes(self, view: View, now_s: float) -> None:
@@ -155,7 +187,7 @@ class Engine:
         left_s = self.public.run.duration_s - now_s
         if left_s < _LEAST_AHEAD_S or self._too_many(now_s):
             return []
-        found: list[_Action] = []
+        found: list[Action] = []
         standing = _actions(self.in_force)
         for policy in self._policies:
             for candidate in policy.propose(view):
@@ -186,12 +218,12 @@ class Engine:
             said += [self._rejects(one, str(error), now_ns, now_s) for one in found]
         return said
 
-    def _new(self, candidate: Candidate) -> _Action:
+    def _new(self, candidate: Candidate) -> Action:
         self._numbers += 1
         number = str(self._numbers)
         undone = self._standing[candidate.withdraws].actions if candidate.withdraws else ()
         trial = Trial(candidate.actions, undone, candidate.nodes)
-        return _Action(number, candidate, trial, trial.text)
+        return Action(number, candidate, trial, trial.text)
 
     def _may_try(self, candidate: Candidate, now_s: float) -> bool:
         if candidate.withdraws and candidate.withdraws not in self._standing:
@@ -220,9 +252,9 @@ class Engine:
         self._trying = None
         return self._choose(report, found, now_ns, now_s)
 
-    def _choose(self, report: Report, found: list[_Action], now_ns: int, now_s: float) -> list[Said]:
+    def _choose(self, report: Report, found: list[Action], now_ns: int, now_s: float) -> list[Said]:
         said: list[Said] = []
-        allowed: list[_Action] = []
+        allowed: list[Action] = []
         for index, one in enumerate(found):
             one.outcome = report.candidates[index] if index < len(report.candidates) else None
             way_back = bool(one.candidate.withdraws)
@@ -245,13 +277,13 @@ class Engine:
             said += self._order(one, now_ns, now_s)
         return said
 
-    def _rejects(self, one: _Action, why: str, now_ns: int, now_s: float) -> Record:
+    def _rejects(self, one: Action, why: str, now_ns: int, now_s: float) -> Record:
         self._rejected[_key(one.candidate)] = now_s
         return self._record(one, "rejected", now_ns, why=why)
 
     # --- order --------------------------------------------------------------------------------
 
-    def _order(self, one: _Action, now_ns: int, now_s: float) -> list[Said]:
+    def _order(self, one: Action, now_ns: int, now_s: float) -> list[Said]:
         if self._why_dry:
             self._rejected[_key(one.candidate)] = now_s
             return [self._record(one, "refused", now_ns, why=f"dry run: {self._why_dry}", dry=True)]
@@ -269,11 +301,14 @@ class Engine:
         )
         return self._send(one, orders, now_ns, now_s)
 
-    def _send(self, one: _Action, orders: list[Order], now_ns: int, now_s: float) -> list[Said]:
-        one.step, one.ordered_s, one.done = "ordered", now_s, 0
+    def _send(
+        self, one: Action, orders: list[Order], now_ns: int, now_s: float, again: bool = False
+    ) -> list[Said]:
+        one.step, one.ordered_s, one.done, one.orders = "ordered", now_s, 0, orders
+        one.open.clear()
         self._acting[one.id] = one
         said: list[Said] = []
-        if not one.undoing:
+        if not (one.undoing or again):
             said.append(self._record(one, "ordered", now_ns, commands=len(orders)))
         for order in orders:
             self._requests += 1
@@ -301,7 +336,7 @@ class Engine:
                 said += self._settled(one, f"no answer within {_ANSWER_S:g} s", now_ns, now_s)
         return said
 
-    def _settled(self, one: _Action, problem: str, now_ns: int, now_s: float) -> list[Said]:
+    def _settled(self, one: Action, problem: str, now_ns: int, now_s: float) -> list[Said]:
         """All requests of an action are answered, or one was refused."""
         one.open.clear()
         candidate = one.candidate
@@ -340,7 +375,7 @@ class Engine:
                 said += self._judge(one, now_ns, now_s)
         return said
 
-    def _judge(self, one: _Action, now_ns: int, now_s: float) -> list[Said]:
+    def _judge(self, one: Action, now_ns: int, now_s: float) -> list[Said]:
         candidate = one.candidate
         from_s = one.applied_s + _DRAINING_S
         after = self.latencies.level(candidate.metric, from_s, now_s, self._nodes(one))
@@ -360,6 +395,10 @@ class Engine:
             found["within"] = seen.low <= said.high and seen.high >= said.low
         if after.known and one.during.known:
             found["observed_change_ms"] = after.mean_ms - one.during.mean_ms
+        if not after.known:
+            del self._acting[one.id]
+            step = _UNSEEN[bool(candidate.withdraws)]
+            return [self._record(one, step, now_ns, **found, why="nothing was observed of its effect")]
         wrong = self._wrong(one, after, with_it.latency_ms.high)
         step = "withdrawn" if candidate.withdraws else "verified"
         if not wrong:
@@ -369,7 +408,7 @@ class Engine:
         self._rejected[_key(candidate)] = now_s
         return told + self._roll_back(one, wrong, now_ns, now_s)
 
-    def _recovered(self, one: _Action, after: Level) -> dict[str, Value]:
+    def _recovered(self, one: Action, after: Level) -> dict[str, Value]:
         """Which share of the lost latency is back: of what was observed to be lost, or predicted to be.
 
         An action that comes before queues have grown leaves little to be observed: where the what-if said
@@ -390,7 +429,7 @@ class Engine:
             "recovered_against": against,
         }  # fmt: skip
 
-    def _wrong(self, one: _Action, after: Level, predicted_high_ms: float) -> str:
+    def _wrong(self, one: Action, after: Level, predicted_high_ms: float) -> str:
         """Why an action was wrong, by what was observed; empty when it was not, or nothing can be said."""
         if not (after.known and one.during.known):
             return ""
@@ -404,7 +443,7 @@ class Engine:
             return f"latency {after.mean_ms:.1f} ms instead of {one.during.mean_ms:.1f} ms: no gain"
         return ""
 
-    def _roll_back(self, one: _Action, why: str, now_ns: int, now_s: float) -> list[Said]:
+    def _roll_back(self, one: Action, why: str, now_ns: int, now_s: float) -> list[Said]:
         in_force = {**self._standing}
         if one.candidate.withdraws:
             # back again: what was withdrawn is in force once more, under this number
@@ -426,10 +465,10 @@ class Engine:
     def _plan(self, in_force: Sequence[InForce]) -> Plan:
         return plan_of(_actions(in_force), self.public)
 
-    def _nodes(self, one: _Action) -> tuple[str, ...]:
+    def _nodes(self, one: Action) -> tuple[str, ...]:
         return tuple(node for name in one.candidate.nodes for node in self.public.nodes_called(name))
 
-    def _record(self, one: _Action, step: str, now_ns: int, **more: Value) -> Record:
+    def _record(self, one: Action, step: str, now_ns: int, **more: Value) -> Record:
         candidate = one.candidate
         fields: dict[str, Value] = {
             "action": one.text, "cause": candidate.cause.text, "metric": candidate.metric,
@@ -465,6 +504,6 @@ def _key(candidate: Candidate) -> tuple[str, ...]:
     return (candidate.policy, candidate.withdraws, *map(repr, candidate.actions))
 
 
-def _gain_ms(one: _Action) -> float:
+def _gain_ms(one: Action) -> float:
     assert one.outcome is not None
     return gain_ms(one.outcome, one.candidate.metric)

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import msgspec
+
 from nodes.wire import CommandResult, Record, Request
 from testbed.actions import AnyAction, parse, text_of
 from testbed.scenario import load
-from testbed.twin import public
+from testbed.twin import freeze, public
 from testbed.twin.act.engine import Engine
+from testbed.twin.act.memory import Memory
 from testbed.twin.attribution import Event
 from testbed.twin.belief import Belief
 from testbed.twin.knowledge import Limits
@@ -280,3 +283,107 @@ def test_every_step_says_what_why_and_how_much() -> None:
         assert record.tags.keys() == {"id", "policy", "step"}
         assert {"action", "cause", "metric", "t_s"} <= record.fields.keys()
         assert record.fields["cause"] == "attenuation at gateway-site"
+
+
+# --- from one engine to another ---------------------------------------------------------------------
+
+
+def _replace(stage: Stage, after_s: float = 0.0) -> None:
+    """Another engine takes the place of the stage's, by way of a snapshot, some time later."""
+    now_ns = round(stage.t_s * 1e9)
+    data = msgspec.msgpack.decode(msgspec.msgpack.encode(freeze.freeze(stage.engine.memory(now_ns))))
+    memory = Memory()
+    freeze.thaw(data, memory)
+    stage.engine = Engine(KNOWN, [Rains()], stage.oracle, LIMITS)
+    stage.engine.begin(0)
+    stage.t_s += after_s
+    for said in stage.engine.resume(memory, round(stage.t_s * 1e9)):
+        if isinstance(said, Record):
+            stage.records.append(said)
+        else:
+            stage.requests.append(said)
+            if not stage.silent:
+                stage.engine.answer(CommandResult(said.number, True))
+
+
+def test_another_engine_takes_back_what_is_in_force_when_its_cause_is_over() -> None:
+    stage = _rained(Stage())
+    _replace(stage)
+    assert [text_of(a) for one in stage.engine.in_force for a in one.actions] == ["route:avoid=gateway-site"]
+    stage.go(70.0, GOOD)
+    assert stage.steps("2") == ["proposed", "validated", "ordered", "applied", "withdrawn"]
+    assert stage.engine.in_force == ()
+
+
+def test_another_engine_asks_again_for_what_was_not_answered_and_numbers_go_on() -> None:
+    stage = Stage()
+    stage.silent = True
+    stage.go(20.0, GOOD)
+    stage.go(24.0, BAD)
+    stage.go(24.5, BAD, EVENT)
+    assert stage.steps() == ["proposed", "validated", "ordered"]
+    stage.silent = False
+    _replace(stage, after_s=2.0)
+    first, again = stage.requests
+    assert again == Request(first.number + 1, first.member, first.name, first.arguments)
+    stage.go(40.0, GOOD, EVENT)
+    assert stage.steps() == ["proposed", "validated", "ordered", "applied", "verified"]
+    assert stage.last("verified")["observed_ms"] == GOOD
+
+
+def test_another_engine_watches_an_effect_from_then_on_with_what_was_known_before() -> None:
+    stage = Stage()
+    stage.go(20.0, GOOD)
+    stage.go(24.0, BAD)
+    stage.go(26.0, BAD, EVENT)
+    assert stage.steps()[-1] == "applied"
+    _replace(stage, after_s=10.0)
+    resumed_s = stage.t_s
+    stage.go(60.0, GOOD, EVENT)
+    verified = stage.last("verified")
+    assert float(str(verified["t_s"])) == resumed_s + LIMITS.verification_s
+    assert (verified["before_ms"], verified["during_ms"], verified["observed_ms"]) == (GOOD, BAD, GOOD)
+
+
+def test_an_effect_for_which_too_little_of_the_run_is_left_is_said_not_to_be_verified() -> None:
+    stage = Stage()
+    stage.go(20.0, GOOD)
+    stage.go(24.0, BAD)
+    stage.go(26.0, BAD, EVENT)
+    _replace(stage, after_s=KNOWN.run.duration_s - 26.0 - LIMITS.verification_s / 2.0)
+    assert stage.steps()[-1] == "unverified"
+    assert "too little of the run is left" in str(stage.last("unverified")["why"])
+    assert "holds" not in stage.last("unverified")
+    assert len(stage.engine.in_force) == 1
+
+
+def test_what_was_being_tried_is_told_to_be_lost_and_proposed_again() -> None:
+    stage = Stage()
+    stage.oracle.ready = False
+    stage.go(20.0, GOOD)
+    stage.go(24.0, BAD)
+    stage.go(24.5, BAD, EVENT)
+    stage.oracle.ready = True
+    _replace(stage)
+    assert stage.last("rejected")["why"] == "the twin ended before it was tried"
+    stage.go(40.0, GOOD, EVENT)
+    assert stage.steps("2") == ["proposed", "validated", "ordered", "applied", "verified"]
+
+
+def test_what_nobody_told_the_effect_of_is_not_called_verified() -> None:
+    stage = Stage()
+    stage.go(20.0, GOOD)
+    stage.go(24.0, BAD)
+    stage.go(24.5, BAD, EVENT)
+    stage.engine.take = lambda records: None  # type: ignore[method-assign]
+    stage.go(40.0, GOOD, EVENT)
+    assert stage.steps()[-1] == "unverified"
+    assert stage.last("unverified")["why"] == "nothing was observed of its effect"
+
+
+def test_an_engine_that_knows_nothing_of_the_one_before_has_everything_as_configured() -> None:
+    asked = [said for said in Stage().engine.afresh() if isinstance(said, Request)]
+    assert asked[0].arguments == {"penalty_ms": {}, "barred": []}
+    assert {(r.member, r.name) for r in asked} >= {("channel", "orders"), ("sensor-1", "offload")}
+    assert len({r.number for r in asked}) == len(asked)
+    assert Stage(why_dry="twin.act = 'dry-run'").engine.afresh() == []
