@@ -27,7 +27,7 @@ _PACKETS_BITS = 24_000.0
 #: what may lack, in units of what can be in the air, and in units of the most that lacked before
 _BOUND, _SEEN = 1.5, 2.0
 #: windows until they are learned from, remembered, and until the first ones are enough
-_WAIT, _MEMORY, _START_WINDOWS = 16, 600.0, 8
+_WAIT, _MEMORY, _START_WINDOWS = 16, 600.0, 12
 #: windows that what is known of another link is worth
 _INHERITED = 20.0
 _BACK_WINDOWS = 3
@@ -191,8 +191,9 @@ class RateWatch:
         for row in rows:
             lack = usual * row.capable - row.served
             self._scatter += (lack * lack - self._scatter) / min(self._windows + 4.0, _MEMORY)
-        seen, sd = self._ratio(rows)
-        if any(row.others for row in rows) and abs(seen / self._modcod - 1.0) > _FITS + 2.0 * sd:
+        others = {other for row in rows for other in row.others}
+        seen = self._ratio(rows)[0] / self._modcod
+        if min((1.0, *others), key=lambda ratio: abs(seen / ratio - 1.0)) != 1.0:
             return
         for row in rows:
             self._usual.add(row.served, row.capable, 1.0 - 1.0 / _MEMORY)
@@ -211,6 +212,8 @@ class RateWatch:
         one to another, but not when it was served in both halves of the time.
         """
         others = {other for row in since for other in row.others}
+        if self._modcod != 1.0:
+            others = (others | {1.0}) - {self._modcod}  # the believed one after all
         if not others:
             return False
         seen, sd = self._ratio(since)

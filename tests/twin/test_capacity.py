@@ -89,6 +89,13 @@ def test_a_modcod_that_the_snr_allows_for_is_no_congestion() -> None:
     assert watch.factor == pytest.approx(0.88 / OVERHEAD, rel=0.01)
 
 
+def test_a_link_that_returns_to_the_believed_modcod_is_not_congested_either() -> None:
+    rows = windows(10, 300, lambda t_s: 0.94 if 40.0 <= t_s < 90.0 else 1.0)
+    watch, alarms = watch_over(rows, others=(0.94,))
+    assert alarms == []
+    assert watch.factor == pytest.approx(1.0 / OVERHEAD, rel=0.01)
+
+
 def test_a_rate_between_two_modcods_that_lasts_is_congestion() -> None:
     rows = windows(9, 300, lambda t_s: 0.8 if t_s >= 50.0 else 1.0)
     assert watch_over(rows, others=(0.7, 1.1))[1] != []
