@@ -7,6 +7,7 @@ those of the values. Confidence limits and critical values are not here.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 
@@ -84,8 +85,15 @@ def crps_samples(observed: ArrayLike, samples: ArrayLike) -> float:
     """
     o, s = _values(observed, "observed"), np.sort(_values(samples, "samples"))
     n = s.size
-    spread = float(np.sum((2.0 * np.arange(1, n + 1) - n - 1) * s)) / n**2  # half of E|X - X'|
+    spread = float(np.sum(_ranks(n) * s)) / n**2  # half of E|X - X'|
     return float(np.mean(np.abs(s[None, :] - o[:, None]))) - spread
+
+
+@functools.lru_cache(maxsize=64)
+def _ranks(n: int) -> Array:
+    """The weights of `n` ascending values in n^2 / 2 times their mean distance (do not change them)."""
+    ranks: Array = 2.0 * np.arange(1, n + 1, dtype=np.float64) - n - 1.0
+    return ranks
 
 
 def crps_gaussian(observed: ArrayLike, mean: ArrayLike, sd: ArrayLike) -> float:

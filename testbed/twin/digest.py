@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from math import isfinite
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +23,20 @@ Array = NDArray[np.float64]
 CELLS = 256
 #: values that are gathered before they are merged
 _GATHERED = 1024
+
+
+class Gathered(NamedTuple):
+    """Finite values, the least and the greatest of them."""
+
+    values: list[float]
+    low: float
+    high: float
+
+
+def gather(values: Sequence[float]) -> Gathered:
+    """Those of the values that are finite, ready for a digest."""
+    finite = [value for value in values if isfinite(value)]
+    return Gathered(finite, min(finite, default=math.inf), max(finite, default=-math.inf))
 
 
 class Digest:
@@ -42,13 +58,17 @@ class Digest:
 
     def add(self, values: Sequence[float], weight: float = 1.0) -> None:
         """Values of one weight each; those that are not finite are left out."""
-        finite = [value for value in values if math.isfinite(value)]
-        if not finite or weight <= 0.0:
+        self.take(gather(values), weight)
+
+    def take(self, gathered: Gathered, weight: float = 1.0) -> None:
+        """As `add`, of values that several digests are told of."""
+        values = gathered.values
+        if not values or weight <= 0.0:
             return
-        self._pending += finite
-        self._shares += [weight] * len(finite)
-        self.total += weight * len(finite)
-        self.low, self.high = min(self.low, min(finite)), max(self.high, max(finite))
+        self._pending += values
+        self._shares += [weight] * len(values)
+        self.total += weight * len(values)
+        self.low, self.high = min(self.low, gathered.low), max(self.high, gathered.high)
         if len(self._pending) >= self._gathered:
             self._merge()
 

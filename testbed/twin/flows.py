@@ -39,23 +39,37 @@ class _Flow:
         self.counts_gaps = False
         self.reported_ns = 0
         self.window = 0
+        #: what is predicted for the next report; None: to be worked out anew
+        self._bands: dict[str, Band] | None = None
 
     def learn(self, quantity: str, value: float) -> float:
         """A value of the next window; its deviation from the mean, whitened (0 for the first)."""
         forecast = self.forecasts.get(quantity)
         if forecast is None:
             forecast = self.forecasts[quantity] = Forecast(value, max(0.5 * abs(value), 1e-6))
+        self._bands = None
         return forecast.learn(value)
+
+    def miss(self, quantity: str) -> None:
+        """The next window has no such value."""
+        if quantity in self.forecasts:
+            self._bands = None
+            self.forecasts[quantity].miss()
 
     def count(self, packets: float, lost: float) -> None:
         """Messages that came, and that were missing between them; older counts fade."""
-        self.counts_gaps = True
+        self.counts_gaps, self._bands = True, None
         self.lost, self.sent = 0.99 * self.lost + lost, 0.99 * self.sent + packets + lost
         if packets + lost:
             self.messages.add(packets + lost)
 
     def bands(self) -> dict[str, Band]:
-        """Predictions for the next report."""
+        """Predictions for the next report (not to be changed)."""
+        if self._bands is None:
+            self._bands = self._predicted()
+        return self._bands
+
+    def _predicted(self) -> dict[str, Band]:
         made = {name: forecast.band(0.0, 1.0, 0.0, low=0.0) for name, forecast in self.forecasts.items()}
         if self.counts_gaps:
             weight = _PRIOR_MESSAGES
@@ -120,8 +134,8 @@ class Flows:
             compare(THROUGHPUT, rate, flow.learn(THROUGHPUT, rate))
         if "delay_mean_ms" in number and packets > 0:
             compare(DELAY, number["delay_mean_ms"], flow.learn(DELAY, number["delay_mean_ms"]))
-        elif DELAY in flow.forecasts:
-            flow.forecasts[DELAY].miss()
+        else:
+            flow.miss(DELAY)
         if "age_s" in number:
             compare(AGE, number["age_s"], flow.learn(AGE, number["age_s"]))
         if "lost" in number:
@@ -145,5 +159,5 @@ class Flows:
         """Time passes without reports: what was said last is no guide to what comes next."""
         for flow in self._flows.values():
             flow.reported_ns = 0
-            for forecast in flow.forecasts.values():
-                forecast.miss()
+            for quantity in flow.forecasts:
+                flow.miss(quantity)

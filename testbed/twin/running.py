@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 from testbed.twin import compare
-from testbed.twin.digest import Digest
+from testbed.twin.digest import Digest, Gathered, gather
 from testbed.twin.filters import Z90
 
 #: lags at which autocorrelations are compared, in windows
 LAGS: Final = (1, 2, 4, 8, 16, 32)
+_NUMBERED: Final = tuple(enumerate(LAGS))
 
 
 class Compared(NamedTuple):
@@ -39,6 +40,50 @@ class Compared(NamedTuple):
         """As `compare.interval_score` has it."""
         miss = max(self.low - self.observed, self.observed - self.high, 0.0)
         return self.high - self.low + 20.0 * miss
+
+    def scored(self, baselines: Mapping[str, float], crps_climatology: float | None = None) -> Scored:
+        """Everything that is summed up of a window; `baselines`: what trivial predictions said, by name."""
+        observed = self.observed
+        return Scored(
+            self.mean, observed, abs(self.median - observed), self.crps(),
+            self.low <= observed <= self.high, self.interval_score(),
+            [(name, abs(value - observed)) for name, value in baselines.items() if math.isfinite(value)],
+            crps_climatology,
+        )  # fmt: skip
+
+
+class Scored(NamedTuple):
+    """A window's prediction and observation, and how far they are apart."""
+
+    mean: float
+    observed: float
+    error: float
+    crps: float
+    inside: bool
+    score: float
+    #: absolute error of each baseline that has one
+    baselines: list[tuple[str, float]]
+    crps_climatology: float | None
+
+
+class Packets(NamedTuple):
+    """A window's single values beside those predicted as equally likely.
+
+    `crps`: its mean over the values; `inside`: how many were in their 90 % band.
+    """
+
+    observed: Gathered
+    modelled: Gathered
+    #: how many there are of each, finite or not
+    number: int
+    points: int
+    crps: float
+    inside: int
+
+    @classmethod
+    def of(cls, samples: Sequence[float], model: Sequence[float], crps: float, inside: int) -> Packets:
+        """From the values as they are."""
+        return cls(gather(samples), gather(model), len(samples), len(model), crps, inside)
 
 
 class Moments:
@@ -97,13 +142,15 @@ class Autocorrelation:
         self.n += 1
         self._sum += x
         self._square += x * x
-        for k, lag in enumerate(LAGS):
-            if lag > len(self._last):
+        last, cross = self._last, self._cross
+        known = len(last)
+        for k, lag in _NUMBERED:
+            if lag > known:
                 break
-            self._cross[k] += x * self._last[-lag]
-        if len(self._first) < LAGS[-1]:
+            cross[k] += x * last[-lag]
+        if known < LAGS[-1]:
             self._first.append(x)
-        self._last.append(x)
+        last.append(x)
 
     def values(self) -> list[float]:
         """The autocorrelation at each of `LAGS`; nan where it is not defined."""
@@ -183,39 +230,34 @@ class Sums:
         self.modelled, self.observed = Digest(), Digest()
         self.packets = [0.0, 0.0, 0.0]
 
-    def add(
-        self, window: Compared, baselines: dict[str, float], crps_climatology: float | None = None
-    ) -> None:
-        """A window; `baselines`: what trivial predictions said, by name."""
-        observed = window.observed
-        error, crps = abs(window.median - observed), window.crps()
-        self.moments.add(window.mean, observed)
+    def add(self, window: Scored) -> None:
+        """A window."""
+        error, crps = window.error, window.crps
+        self.moments.add(window.mean, window.observed)
         self._absolute += error
         self._crps += crps
-        self._inside += window.low <= observed <= window.high
-        self._score += window.interval_score()
-        for name, value in baselines.items():
-            if math.isfinite(value):
-                sums = self._baselines.setdefault(name, [0.0, 0.0])
-                sums[0] += error
-                sums[1] += abs(value - observed)
-        if crps_climatology is not None:
+        self._inside += window.inside
+        self._score += window.score
+        for name, other in window.baselines:
+            sums = self._baselines.get(name)
+            if sums is None:
+                sums = self._baselines[name] = [0.0, 0.0]
+            sums[0] += error
+            sums[1] += other
+        if window.crps_climatology is not None:
             self._climatology[0] += crps
-            self._climatology[1] += crps_climatology
+            self._climatology[1] += window.crps_climatology
         if self._model is not None and self._seen is not None:
             self._model.add(window.mean)
-            self._seen.add(observed)
+            self._seen.add(window.observed)
 
-    def add_packets(self, samples: Sequence[float], model: Sequence[float], crps: float, inside: int) -> None:
-        """A window's single values beside those predicted as equally likely.
-
-        `crps`: its mean over the values; `inside`: how many were in their 90 % band.
-        """
-        self.observed.add(samples)
-        self.modelled.add(model, len(samples) / len(model))
-        self.packets[0] += crps * len(samples)
-        self.packets[1] += inside
-        self.packets[2] += len(samples)
+    def add_packets(self, packets: Packets) -> None:
+        """A window's single values."""
+        self.observed.take(packets.observed)
+        self.modelled.take(packets.modelled, packets.number / packets.points)
+        self.packets[0] += packets.crps * packets.number
+        self.packets[1] += packets.inside
+        self.packets[2] += packets.number
 
     def figures(self) -> dict[str, float]:
         """The measures so far, nan where one is not defined; units are those of the values."""

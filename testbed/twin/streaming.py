@@ -15,7 +15,7 @@ from nodes.wire import Record, Value
 from testbed.twin import compare
 from testbed.twin.observations import flow_name, numbers, window_index
 from testbed.twin.predict import DELAY
-from testbed.twin.running import Compared, Losses, Sums
+from testbed.twin.running import Compared, Losses, Packets, Sums
 
 #: how often figures are published, s
 EVERY_S: Final = 10.0
@@ -72,21 +72,24 @@ class Fidelity:
 
     def take(self, records: Iterable[Record]) -> None:
         """Records that the twin published or took; what is none of its business is passed over."""
+        scored_ns = self._start_ns + self._scored_from_s * 1e9
         for record in records:
-            if record.measurement == "prediction":
+            measurement = record.measurement
+            if measurement == "prediction":
                 self._made.setdefault(record.t_ns, {})[_key(record)] = record
-            elif record.t_ns < self._start_ns + self._scored_from_s * 1e9:
+            elif record.t_ns < scored_ns:
                 continue
-            elif record.measurement == "residual":
+            elif measurement == "residual":
                 self._residual(record)
-            elif record.measurement == "link":
+            elif measurement == "link":
                 self._link(record)
-            elif record.measurement == "flow":
+            elif measurement == "flow":
                 number = numbers(record)
                 lost = number.get("lost", 0.0)
                 self._lost(flow_name(record), lost, lost + number.get("packets", 0.0))
-        for old in sorted(self._made)[:-_WAITING]:
-            del self._made[old]
+        if len(self._made) > _WAITING:
+            for old in sorted(self._made)[:-_WAITING]:
+                del self._made[old]
 
     def _of(self, key: Key) -> _Scope:
         scope = self._scopes.get(key)
@@ -100,16 +103,20 @@ class Fidelity:
         made = self._made.get(record.t_ns, {}).get(key)
         if made is None:
             return
-        number, seen = numbers(made), numbers(record)
-        window = Compared(number["mean"], number["median"], number["lo90"], number["hi90"], seen["observed"])
+        said, seen = made.fields, record.fields
+        window = Compared(
+            float(said["mean"]), float(said["median"]), float(said["lo90"]), float(said["hi90"]),
+            float(seen["observed"]),
+        )  # fmt: skip
         if not all(map(math.isfinite, window)):
             return
-        baselines = {name: number[field] for field, name in _BASELINES.items() if field in number}
+        baselines = {name: float(said[field]) for field, name in _BASELINES.items() if field in said}
         crps = seen.get("crps_climatology")
         scope, whole = self._of(key), self._of((WHOLE, key[1]))
         baselines["persistence"], scope.last = scope.last, window.observed
+        scored = window.scored(baselines, None if crps is None else float(crps))
         for sums in (scope.run, scope.recent, whole.run, whole.recent):
-            sums.add(window, baselines, crps)
+            sums.add(scored)
 
     def _link(self, record: Record) -> None:
         link, number = record.tags.get("link", ""), numbers(record)
@@ -119,13 +126,14 @@ class Fidelity:
         made = self._made.get(self._start_ns + window * self._window_ns, {}).get((link, DELAY))
         if made is None or not made.samples or not record.samples:
             return
-        fields = numbers(made)
-        low, high = fields.get("packet_lo90", -math.inf), fields.get("packet_hi90", math.inf)
+        low = float(made.fields.get("packet_lo90", -math.inf))
+        high = float(made.fields.get("packet_hi90", math.inf))
         inside = sum(1 for value in record.samples if low <= value <= high)
         crps = compare.crps_samples(record.samples[:_CRPS_SAMPLES], made.samples)
+        packets = Packets.of(record.samples, made.samples, crps, inside)
         scope, whole = self._of((link, DELAY)), self._of((WHOLE, DELAY))
         for sums in (scope.run, scope.recent, whole.run, whole.recent):
-            sums.add_packets(record.samples, made.samples, crps, inside)
+            sums.add_packets(packets)
 
     def _lost(self, target: str, lost: float, sent: float) -> None:
         if sent <= 0.0:

@@ -218,7 +218,7 @@ class Synchronisation:
                 ages.update(target, (record.t_ns - start_ns) / 1e9 + self._window_s, now_s)
         for ages in self._stale.values():
             for target in ages.sources():
-                if ">" in target and ":" not in target and target not in existing:
+                if target not in existing and ">" in target and ":" not in target:
                     ages.end(target, now_s)
 
     def age_s(self, measurement: str, source: str, now_s: float) -> float:

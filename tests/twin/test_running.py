@@ -9,7 +9,7 @@ import pytest
 
 from testbed.twin import compare
 from testbed.twin.filters import Z90
-from testbed.twin.running import LAGS, Autocorrelation, Compared, Losses, Moments, Sums
+from testbed.twin.running import LAGS, Autocorrelation, Compared, Losses, Moments, Packets, Sums
 
 #: what rounding may do to sums over some thousand values
 ROUNDING = 1e-9
@@ -28,7 +28,7 @@ def sums() -> tuple[Sums, np.ndarray, np.ndarray]:
     made = Sums()
     for p, o in zip(predicted, observed, strict=True):
         window = Compared(p, p - 0.1, p - 1.0, p + 0.6, o)
-        made.add(window, {"constant": 40.2, "nothing": math.nan}, abs(o - 40.0))
+        made.add(window.scored({"constant": 40.2, "nothing": math.nan}, abs(o - 40.0)))
     return made, predicted, observed
 
 
@@ -55,11 +55,11 @@ def test_every_figure_is_that_of_all_values_at_once() -> None:
 def test_single_values_are_compared_within_the_error_of_a_digest() -> None:
     rng = np.random.default_rng(2)
     made = Sums()
-    made.add(Compared(1.0, 1.0, 0.5, 2.0, 1.0), {})
+    made.add(Compared(1.0, 1.0, 0.5, 2.0, 1.0).scored({}))
     seen = rng.exponential(1.0, (400, 30))
     model = np.sort(rng.exponential(1.2, (400, 16)), axis=1)
     for values, forecast in zip(seen.tolist(), model.tolist(), strict=True):
-        made.add_packets(values, forecast, compare.crps_samples(values, forecast), 27)
+        made.add_packets(Packets.of(values, forecast, compare.crps_samples(values, forecast), 27))
     figures = made.figures()
     error = made.modelled.heaviest + made.observed.heaviest
     assert error < 0.05
