@@ -33,6 +33,8 @@ _INHERITED = 20.0
 _BACK_WINDOWS = 3
 #: how closely a ModCod has to fit what is served
 _FITS = 0.01
+#: windows clearly used the believed ModCod within this share of the way to the next one
+_CLEARLY = 0.25
 #: halves of a stretch tell whether it is all of a kind when their difference is known so well
 _TELLING = 0.02
 #: windows after which it has to be told
@@ -193,7 +195,7 @@ class RateWatch:
             self._scatter += (lack * lack - self._scatter) / min(self._windows + 4.0, _MEMORY)
         others = {other for row in rows for other in row.others}
         seen = self._ratio(rows)[0] / self._modcod
-        if min((1.0, *others), key=lambda ratio: abs(seen / ratio - 1.0)) != 1.0:
+        if others and abs(seen - 1.0) > _CLEARLY * min(abs(other - 1.0) for other in others):
             return
         for row in rows:
             self._usual.add(row.served, row.capable, 1.0 - 1.0 / _MEMORY)
