@@ -7,6 +7,7 @@ arrive; should they come later than that, the grace grows.
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
@@ -36,6 +37,8 @@ from testbed.twin.outlook import Outlook
 SILENCE_S = 10.0
 _FIRST_GRACE_S = 0.15
 _LONGEST_GRACE_S = 2.0
+#: what is left of a longer grace after a window whose reports came in time
+_SHORTER = 0.97
 #: time that records of the same batch may lie apart on the socket, s
 _SETTLE_S = 0.03
 _BELIEF_S = 1.0
@@ -52,6 +55,9 @@ log = logging.getLogger("twin")
 class Clock:
     """The host's monotonic clock."""
 
+    #: it goes on whatever the twin is busy with
+    goes_on = True
+
     def now_ns(self) -> int:
         return time.monotonic_ns()
 
@@ -61,6 +67,8 @@ class Clock:
 
 class ToldClock(Clock):
     """The clock of a run that goes faster or slower than time: it is what the supervisor last said."""
+
+    goes_on = False
 
     def __init__(self) -> None:
         self._now_ns = 0
@@ -89,6 +97,16 @@ class Windows:
         if reports:
             return min(max(ends, settled_ns + int(_SETTLE_S * 1e9)), latest)
         return latest
+
+    def closed(self, reports: int) -> None:
+        """The next window is closed, with so many reports: the one after it is next."""
+        self.next += 1
+        if reports:
+            self.grace_s = max(_SHORTER * self.grace_s, _FIRST_GRACE_S)
+
+    def present(self, now_ns: int) -> int:
+        """The window that goes on now."""
+        return max((now_ns - self.start_ns) // self.window_ns, 0)
 
     def noticed_late(self, late: int) -> None:
         """Reports that came after their window was closed, in total so far."""
@@ -176,7 +194,9 @@ class Controller:
             if windows is not None:
                 due = windows.due_ns(self._twin.holds(windows.next), self._settled_ns)
                 if now >= due:
-                    self._close()
+                    # What came while the twin was busy is no silence: it is read before it is missed.
+                    if not (self._socket.poll(0) and self._receive() and self._waits()):
+                        self._close()
                     continue
                 wake = min(wake, due)
                 if belief_ns == 0:
@@ -189,6 +209,13 @@ class Controller:
                 self._receive()
         self._finish()
         return 0
+
+    def _waits(self) -> bool:
+        """Whether, by what has come by now, the next window is not to be closed yet."""
+        windows = self._windows
+        assert windows is not None
+        due = windows.due_ns(self._twin.holds(windows.next), self._settled_ns)
+        return self._stopping or self._clock.now_ns() < due
 
     def _look_ahead(self, now: int) -> bool:
         """Uses time in which nothing else is due for the long forecast; whether there is more of it to do."""
@@ -224,13 +251,15 @@ class Controller:
             self._sent += len(records)
             self._send(wire.Telemetry(records))
 
-    def _receive(self) -> None:
-        """Everything that waits on the socket."""
+    def _receive(self) -> bool:
+        """Everything that waits on the socket; whether there was anything."""
+        messages = 0
         while True:
             try:
                 data = self._socket.recv(zmq.NOBLOCK)
             except zmq.Again:
                 break
+            messages += 1
             self._heard_ns = time.monotonic_ns()
             try:
                 self._take(wire.decode(data))
@@ -239,11 +268,14 @@ class Controller:
                 self._twin.counters["malformed"] += 1
         if self._windows is not None:
             self._windows.noticed_late(self._twin.counters["late"])
+        return messages > 0
 
     def _take(self, message: wire.Message) -> None:
         if isinstance(message, wire.Telemetry):
             self._received += len(message.records)
-            self._settled_ns = self._clock.now_ns()
+            if any(record.measurement == "link" for record in message.records):
+                # nodes send theirs all the time, and their records belong to whatever window is closed next
+                self._settled_ns = self._clock.now_ns()
             self._twin.take(message.records)
             if self._acting is not None:
                 self._acting.take(message.records)
@@ -334,18 +366,32 @@ class Controller:
         """Closes the next window and predicts the one after: in this order, before its reports are read."""
         windows = self._windows
         assert windows is not None
-        now = self._clock.now_ns()
+        now, reports = self._clock.now_ns(), self._twin.holds(windows.next)
         records = self._twin.close(windows.next, now)
         if self._line is not None:
             t_s = (now - windows.start_ns) / 1e9
             self._line.closed(self._twin.table, windows.next, t_s, records)
-        windows.next += 1
+        windows.closed(reports)
         if not self._stopping:
+            self._skip(windows)
             records += self._twin.predict(windows.next)
         self._publish(records)
         if not self._stopping:
             self._act()
             self._keep()
+
+    def _skip(self, windows: Windows) -> None:
+        """Leaves out windows whose reports are here before they were predicted: the twin was held up.
+
+        Predictions after the fact would be none. What waited is not lost to what is counted by time of its
+        own (tasks, flows, nodes).
+        """
+        if not self._clock.goes_on or windows.present(self._clock.now_ns()) <= windows.next:
+            return
+        self._receive()
+        if self._twin.holds(windows.next):
+            windows.next = windows.present(self._clock.now_ns())
+            self._twin.miss(windows.next)
 
     def _act(self) -> None:
         """What is to be done about what the window said: told, and asked for."""
@@ -386,6 +432,9 @@ def run_twin(
         None if edge is None else Line(zmq.Context.instance(), edge.centre, Uplink(node_id, time.time_ns()))
     )
     acting = beside(twin, known) if edge is None else None
+    # What lives as long as the process is not looked at again by the collector, for which all would wait.
+    gc.collect()
+    gc.freeze()
     controller = Controller(endpoint, twin, node_id, outlook, line, clock, acting)
     signal.signal(signal.SIGTERM, lambda *_: controller.stop())
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor decides when a run ends

@@ -1,7 +1,8 @@
 """Belief about one server: how its real service rate relates to the nominal one.
 
 The state is the logarithm of that factor. It is learned task by task; when the tasks no longer fit it, an
-alarm is raised, the belief jumps to the new speed and follows quickly until the old one is back.
+alarm is raised, the belief jumps to the new speed and follows quickly until the old one is back. What a busy
+machine adds to a task (`overheads`) is no speed, and tasks that it explains better raise none.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from testbed.twin.attribution import Size
 from testbed.twin.changepoint import Level
 from testbed.twin.detect import Alarm, Cusum, Whitener
 from testbed.twin.filters import Reservoir, ScalarKalman
+from testbed.twin.overheads import slower_rather_than_late
 
 #: a change of speed below this share is not worth a name
 SMALLEST_CHANGE = 0.04
@@ -22,6 +24,8 @@ _QUIET_TASKS = 2
 _DRIFT = 0.0001
 #: logarithm of the factor by which a speed may lie off after a change
 _SPREAD = 0.5
+#: tasks that are remembered
+_RECENT = 16
 #: an overhead of the machine changes a task of this length as much as everything else does, s
 _OVERHEAD_S = 0.03
 
@@ -43,8 +47,8 @@ class ServerBelief:
         self.ended_s = 0.0
         self._before = self.factor_log.copy()
         self._level = Level(0.0, _SPREAD)
-        #: (began, log factor, scale of its noise) of the last tasks
-        self._recent: deque[tuple[float, float, float]] = deque(maxlen=16)
+        #: (began, log factor, scale of its noise, service time s) of the last tasks
+        self._recent: deque[tuple[float, float, float, float]] = deque(maxlen=_RECENT)
         self._most = 0.0
         self._quiet = 0
         self._last_s = 0.0
@@ -83,7 +87,7 @@ class ServerBelief:
         residual = log_factor - self.factor_log.mean
         self.tasks += 1
         scale = math.hypot(1.0, _OVERHEAD_S / service_s)
-        self._recent.append((done_s - service_s, log_factor, scale))
+        self._recent.append((done_s - service_s, log_factor, scale, service_s))
         if self.changed:
             self._follow()
             return None
@@ -99,16 +103,34 @@ class ServerBelief:
         else:
             self.noise.skip(whole)
             self._fine.skip(whole)
-        return alarm if self._agree() else None
+        if alarm is None or not self._agree():
+            return None
+        return alarm if alarm.sign > 0 or self._slower(alarm.onset_s) else None
 
     def _agree(self) -> bool:
         """Whether the last two tasks tell the same speed: two hiccups of the machine would not."""
         before, last = self._recent[-2][1], self._recent[-1][1]
         return abs(last - before) < max(0.06, 4.0 * self.noise.sd)
 
+    def _slower(self, onset_s: float) -> bool:
+        """Whether the tasks since `onset_s` speak of a lower speed rather than of a machine that is busy."""
+        since = [
+            (log_factor - self.factor_log.mean, service_s, scale)
+            for began_s, log_factor, scale, service_s in self._recent
+            if began_s >= onset_s - 1e-9
+        ]
+        if slower_rather_than_late(since, self._fine.sd):
+            return True
+        if len(since) == _RECENT:
+            # a machine that stays busy: this is how its tasks vary now, and what comes is looked at anew
+            self.cusum.reset()
+            for residual, _, scale in since:
+                self.noise.learn(residual / scale)
+        return False
+
     def _follow(self) -> None:
         """The new speed after the last task; whether the old one is back."""
-        _, log_factor, scale = self._recent[-1]
+        _, log_factor, scale, _ = self._recent[-1]
         self._level.add(log_factor, self._fine.sd * scale)
         self.factor_log.mean, self.factor_log.variance = self._level.mean, self._level.variance
         before = self._before.mean
@@ -126,7 +148,7 @@ class ServerBelief:
 
         The median: the first of these tasks may have begun before the change and is no measure of it.
         """
-        since = sorted(value for began, value, _ in self._recent if began >= onset_s - 1e-9)
+        since = sorted(value for began, value, *_ in self._recent if began >= onset_s - 1e-9)
         if not since:
             since = [self._recent[-1][1]]
         middle = since[len(since) // 2] if len(since) % 2 else 0.5 * sum(since[len(since) // 2 - 1 :][:2])
@@ -145,7 +167,7 @@ class ServerBelief:
         """The change is taken into the belief, which follows the tasks quickly from now on."""
         self._before = self.factor_log.copy()
         self._level = Level(self._before.mean, _SPREAD)
-        for began_s, log_factor, scale in self._recent:
+        for began_s, log_factor, scale, _ in self._recent:
             if began_s >= onset_s - 1e-9:
                 self._level.add(log_factor, self._fine.sd * scale)
         self.factor_log = ScalarKalman(self._level.mean, math.sqrt(self._level.variance), 0.0)

@@ -1,7 +1,9 @@
 """Reports that do not reach the twin: of a place's links or of a node, told apart from what went silent.
 
 A report that is missing says nothing about the link while packets that need the link still arrive: flows are
-reported by the nodes where they end. What is late, repeated or out of order is dealt with in `intake`.
+reported by the nodes where they end. It says nothing about a node either while most nodes are silent at
+once: then it is the way to the twin that holds reports up, or the twin itself. What is late, repeated or out
+of order is dealt with in `intake`.
 """
 
 from __future__ import annotations
@@ -27,6 +29,9 @@ _KNOWN_AFTER = 6
 _SHORT_GAP = 4
 #: a node's reports are waited for so many of their periods, and known after so many
 _PATIENCE, _PERIODS = 1.5, 5
+#: a node is fresh while its last report is no older than so many periods; that another is silent counts
+#: only while more than this share of the others is fresh
+_FRESH, _MOST = 1.2, 0.5
 #: flows that are followed, and links that are asked about in a window
 _MOST_FLOWS, _MOST_LINKS = 256, 32
 
@@ -38,7 +43,12 @@ class _Node:
         self.intervals_s: deque[float] = deque(maxlen=9)
         self.last_s = math.nan
         self.due_s = math.inf
-        self.overdue = 0  # reports that did not come since the last one, as far as they are counted
+        self.overdue = 0  # reports that did not come since the last one, as far as they were overdue
+
+    @property
+    def known(self) -> bool:
+        """Whether it has reported often enough to be waited for."""
+        return len(self.intervals_s) >= _PERIODS
 
     @property
     def period_s(self) -> float:
@@ -115,12 +125,14 @@ class Telemetry:
         self._ways = {}
         for link in window.links.values():
             self._ways.setdefault(link.source, set()).add(link.sink)
+        returned: dict[str, tuple[int, float]] = {}
         for record in records:
             t_s = window.begins_s + (record.t_ns - window.t_ns) / 1e9
             if record.measurement == "flow":
                 self._flow(record, t_s)
             else:
-                self._node(record.tags.get("node", ""), t_s)
+                self._node(record.tags.get("node", ""), t_s, returned)
+        self._missed_until_now(returned)
         if window.quiet:
             return []
         alarms = self._late_nodes(window)
@@ -139,30 +151,52 @@ class Telemetry:
         if all(ends) and (ends in self._arrived or len(self._arrived) < _MOST_FLOWS):
             self._arrived[ends] = max(self._arrived.get(ends, -math.inf), sent_s)
 
-    def _node(self, name: str, t_s: float) -> None:
+    def _node(self, name: str, t_s: float, returned: dict[str, tuple[int, float]]) -> None:
+        """A node's report; `returned`: how many before it are missing that were not overdue yet, and when."""
         node = self._nodes.setdefault(name, _Node())
         if t_s > node.last_s or math.isnan(node.last_s):
             interval_s = t_s - node.last_s
-            known = len(node.intervals_s) >= _PERIODS
-            if known and interval_s > _PATIENCE * node.period_s:
-                # with reports missing in it, of which some may not have been overdue yet
-                missed = round(interval_s / node.period_s) - 1 - node.overdue
-                self._count(name, max(missed, 0), max(missed, 0), t_s)
+            if node.known and interval_s > _PATIENCE * node.period_s:
+                returned[name] = max(round(interval_s / node.period_s) - 1 - node.overdue, 0), t_s
             elif interval_s > 1e-3:
                 node.intervals_s.append(interval_s)
             node.last_s, node.overdue = t_s, 0
-        if len(node.intervals_s) >= _PERIODS:
+        if node.known:
             self._count(name, 0, 1, t_s)
             node.due_s = node.last_s + _PATIENCE * node.period_s
 
+    def _missed_until_now(self, returned: dict[str, tuple[int, float]]) -> None:
+        """Reports that were missing before the ones of this window; not when most nodes miss some."""
+        missing = [name for name, (missed, _) in returned.items() if missed]
+        known = sum(1 for node in self._nodes.values() if node.known)
+        if known > 1 and len(missing) > _MOST * known:
+            return
+        for name in missing:
+            missed, t_s = returned[name]
+            self._count(name, missed, missed, t_s)
+
     def _late_nodes(self, window: Window) -> dict[str, Alarm]:
-        """Nodes whose report is overdue."""
+        """Nodes whose report is overdue: by the end of the window, up to which reports have been handed over.
+
+        The moment at which it is closed may be much later, when the twin was held up.
+        """
+        ends_s = window.begins_s + window.window_s
+        late = {name: node for name, node in self._nodes.items() if node.due_s < ends_s}
+        if not late:
+            return {}
+        known = [node for node in self._nodes.values() if node.known]
+        fresh = sum(1 for node in known if ends_s - node.last_s <= _FRESH * node.period_s)
         alarms = {}
-        for name, node in self._nodes.items():
-            while node.due_s < window.now_s:
-                alarm = self._count(name, 1, 1, node.due_s - 0.5 * node.period_s)
+        for name, node in late.items():
+            # of the others: whoever is late is not fresh
+            tells = len(known) == 1 or fresh > _MOST * (len(known) - 1)
+            while node.due_s < ends_s:
+                begins_s = node.due_s - 0.5 * node.period_s
                 node.due_s += node.period_s
                 node.overdue += 1
+                if not tells:
+                    continue
+                alarm = self._count(name, 1, 1, begins_s)
                 heard = self._heard_s.get(name, -math.inf) > self._watches[name].onset_s
                 if alarm is not None and heard:
                     alarms[name] = alarm

@@ -27,6 +27,13 @@ class Troubles:
     duplicated: float = 0.0
     #: whether the records of a window arrive in any order
     shuffled: bool = False
+    #: the first window with such troubles, and the first one without them again; None: to the end
+    from_window: int = 0
+    until_window: int | None = None
+
+    def at(self, window: int) -> bool:
+        """Whether a window's records meet with these troubles."""
+        return window >= self.from_window and (self.until_window is None or window < self.until_window)
 
 
 class Delivery:
@@ -45,6 +52,8 @@ class Delivery:
         troubles = self._troubles
         if troubles == Troubles():
             return records
+        if not troubles.at(window):
+            return [*self._late.pop(window, []), *records]
         random = np.random.default_rng([self._seed, window, _DRAWS])
         draws = random.random((3, len(records)))
         arrived = self._late.pop(window, [])

@@ -68,3 +68,31 @@ def test_the_old_speed_is_noticed_when_it_is_back() -> None:
             break
     assert 80 <= number <= 84
     assert belief.ended_s == pytest.approx(80 * 0.8 + 0.7, abs=1.0)
+
+
+def noticed_when_busy(seed: int, mean_s: float, shrink: float) -> bool:
+    """Whether a machine that adds exponential overheads to tasks `shrink` as long is called slow."""
+    machine, belief = Machine(seed), ServerBelief(HZ, THRESHOLD)
+    for number in range(200):
+        cycles, service_s, now_s = machine.task(1.0)
+        late_s = float(machine.rng.exponential(mean_s)) if number >= 80 else 0.0
+        if belief.observe(shrink * cycles, shrink * service_s + late_s, now_s) is not None:
+            return True
+    return False
+
+
+@pytest.mark.parametrize(("mean_s", "shrink"), [(0.001, 1.0), (0.005, 1.0), (0.005, 0.4)])
+def test_a_busy_machine_that_lets_tasks_wait_is_seldom_called_slow(mean_s: float, shrink: float) -> None:
+    """What is called slow here may still be dismissed for its size."""
+    assert sum(noticed_when_busy(seed, mean_s, shrink) for seed in range(40)) <= 4
+
+
+def test_a_server_that_is_slower_on_a_busy_machine_is_noticed() -> None:
+    for seed in range(10):
+        machine, belief = Machine(seed), ServerBelief(HZ, THRESHOLD)
+        for number in range(120):
+            cycles, service_s, now_s = machine.task(0.7 if number >= 80 else 1.0)
+            alarm = belief.observe(cycles, service_s + float(machine.rng.exponential(0.001)), now_s)
+            if alarm is not None:
+                break
+        assert 80 <= number <= 86

@@ -46,6 +46,8 @@ class Bench:
         self._lost, self._down = lost, down or (lambda _link, _t: False)
         self.events = Events(WINDOW_S)
         self.part = Telemetry(HOSTS, self.events, THRESHOLD)
+        #: how long after its end a window is closed, s
+        self.behind_s = 0.0
 
     def run(self, windows: range) -> list[Record]:
         said = []
@@ -59,8 +61,8 @@ class Bench:
             }
             records = self._nodes(now_s) if number % 2 else []
             window = Window(
-                number, round(begins_s * 1e9), begins_s, WINDOW_S, round(now_s * 1e9), now_s,
-                {name: link(name) for name in LINKS}, reports, False,
+                number, round(begins_s * 1e9), begins_s, WINDOW_S, round((now_s + self.behind_s) * 1e9),
+                now_s + self.behind_s, {name: link(name) for name in LINKS}, reports, False,
             )  # fmt: skip
             said += self.part.close(window, records)
         return said
@@ -185,6 +187,35 @@ def test_when_traffic_is_ended_silence_is_no_loss() -> None:
             {name: link(name) for name in LINKS}, {}, True,
         )  # fmt: skip
         assert bench.part.close(window, []) == []
+
+
+# --- the twin's own way ---------------------------------------------------------------------------
+
+
+def test_when_every_source_is_silent_at_once_no_node_is_to_blame() -> None:
+    for seconds in (1.0, 2.5, 5.0):
+        bench = Bench(20, lambda _s, t, end=60.0 + seconds: 1.0 if 60.0 <= t < end else 0.0)  # type: ignore[misc]
+        assert bench.run(range(300)) == []
+
+
+def test_stalls_that_come_back_again_and_again_do_not_add_up_to_a_loss() -> None:
+    assert Bench(21, lambda _s, t: 1.0 if t > 20.0 and t % 10.0 < 3.0 else 0.0).run(range(600)) == []
+
+
+def test_a_twin_that_closes_its_windows_late_hears_of_no_loss() -> None:
+    bench = Bench(22, lambda _s, _t: 0.0)
+    bench.run(range(60))
+    bench.behind_s = 6.0
+    assert bench.run(range(60, 200)) == []
+
+
+def test_a_node_whose_reports_are_lost_is_found_after_a_stall_too() -> None:
+    def lost(source: str, t_s: float) -> float:
+        return 1.0 if 60.0 <= t_s < 65.0 or (source == "sensor-1" and t_s >= 60.0) else 0.0
+
+    said = Bench(23, lost).run(range(260))
+    assert [r.tags["target"] for r in said] == ["sensor-1"]
+    assert said[0].fields["detected_s"] > 65.0
 
 
 # --- shares -------------------------------------------------------------------------------------

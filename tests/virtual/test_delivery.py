@@ -49,3 +49,10 @@ def test_records_may_come_in_any_order_that_follows_from_the_seed() -> None:
     ]
     assert orders[0] == orders[1] != orders[2]
     assert sorted(orders[0]) == [r.t_ns for r in _records(0)]
+
+
+def test_troubles_have_their_time_and_what_they_delayed_comes_after_it() -> None:
+    delivery = Delivery(Troubles(late=1.0, late_windows=2, from_window=1, until_window=3), 1)
+    arrived = [delivery.deliver(window, _records(window)) for window in range(6)]
+    each = len(_records(0))
+    assert [len(one) for one in arrived] == [each, 0, 0, 2 * each, 2 * each, each]
