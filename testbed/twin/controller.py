@@ -427,6 +427,8 @@ def run_twin(
         outlook = Outlook(known.world, Horizon(known.world), known.window_s) if edge is None else None
     except ValueError as error:
         raise BadInput(f"{public}: world: {error}") from None
+    # What set-up leaves stays for the run: looking through it for garbage would hold up windows.
+    gc.freeze()
     announce(f"nominal network ready after {time.monotonic() - began:.2f} s")
     line = (
         None if edge is None else Line(zmq.Context.instance(), edge.centre, Uplink(node_id, time.time_ns()))

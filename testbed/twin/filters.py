@@ -103,7 +103,8 @@ class Reservoir:
     def ordered(self) -> NDArray[np.float64]:
         """The content in ascending order (a view: do not change it)."""
         if self._sorted is None:
-            self._sorted = np.sort(self._values[: self.count])
+            self._sorted = self._values[: self.count].copy()
+            self._sorted.sort()
         return self._sorted
 
     def moments(self) -> tuple[float, float]:

@@ -22,6 +22,9 @@ _PLENTY = 30
 #: longest period looked for, windows
 _LONGEST = 64
 _LAGS: Final = np.arange(2, _LONGEST + 1)
+#: errors are averages over so many windows, and forget the older ones
+_REMEMBERED = 40
+_LEAST_WEIGHT = 1.0 / _REMEMBERED
 #: places for past values: more than count, so that they have to be moved now and then only
 _KEPT = 4 * _LONGEST
 
@@ -47,6 +50,8 @@ class Seasons:
         self._errors = np.zeros(len(_LAGS))
         self._usual = np.zeros(len(_LAGS))
         self._counts = np.zeros(len(_LAGS), np.int64)
+        #: values since the last gap; whether every lag was compared so often that counts do not matter
+        self._unbroken, self._settled = 0, False
         #: the best period, 0 for none; None: to be looked for
         self._best: int | None = 0
         #: errors of the periods that were believed
@@ -63,10 +68,12 @@ class Seasons:
         return None if math.isnan(value) else value
 
     def _look(self) -> int:
-        tried = self._counts >= _NEEDED
-        if not tried.any():
-            return 0
-        share = np.where(tried, self._errors / np.maximum(self._usual, 1e-12), math.inf)
+        share = self._errors / np.maximum(self._usual, 1e-12)
+        if not self._settled:
+            tried = self._counts >= _NEEDED
+            if not tried.any():
+                return 0
+            share[~tried] = math.inf
         best = int(share.argmin())
         return _LAGS.item(best) if share.item(best) < self.CONVINCING else 0
 
@@ -76,19 +83,25 @@ class Seasons:
         if expected is not None:
             self.past.add(value - expected)
         before = self._history[self._end - 2 : self._end - _LONGEST - 1 : -1]
-        gaps = np.isnan(before)
-        known = ~gaps if gaps.any() else slice(None)
-        counts = self._counts[known] + 1
-        weight = 1.0 / np.minimum(counts, 40)
-        errors, usual = self._errors[known], self._usual[known]
-        self._counts[known] = counts
-        self._errors[known] = errors + (np.abs(value - before[known]) - errors) * weight
-        self._usual[known] = usual + (abs(value - middle) - usual) * weight
+        if self._settled and self._unbroken >= _LONGEST:
+            self._errors += (np.abs(value - before) - self._errors) * _LEAST_WEIGHT
+            self._usual += (abs(value - middle) - self._usual) * _LEAST_WEIGHT
+        else:
+            known = ~np.isnan(before)
+            counts = self._counts[known] + 1
+            weight = 1.0 / np.minimum(counts, _REMEMBERED)
+            errors, usual = self._errors[known], self._usual[known]
+            self._counts[known] = counts
+            self._errors[known] = errors + (np.abs(value - before[known]) - errors) * weight
+            self._usual[known] = usual + (abs(value - middle) - usual) * weight
+            self._settled = bool(self._counts.min() >= _LONGEST)
+        self._unbroken += 1
         self._best = None
         self._step(value)
 
     def miss(self) -> None:
         """A window without a value."""
+        self._unbroken = 0
         self._step(math.nan)
 
     def _step(self, value: float) -> None:
@@ -102,6 +115,7 @@ class Seasons:
         other = Seasons()
         other._history[:], other._errors[:] = self._history, self._errors
         other._usual[:], other._counts[:] = self._usual, self._counts
+        other._unbroken, other._settled = self._unbroken, self._settled
         other._end, other._best, other.past = self._end, self._best, self.past.copy()
         return other
 

@@ -106,6 +106,19 @@ class Moments:
         self._xy += dx * (y - self.y)
         self._yy += dy * (y - self.y)
 
+    def merge(self, other: Moments) -> None:
+        """All pairs of another (Chan, Golub and LeVeque 1983, eq. 2.1)."""
+        if not other.n:
+            return
+        n = self.n + other.n
+        dx, dy, weight = other.x - self.x, other.y - self.y, self.n * other.n / n
+        self.x += dx * other.n / n
+        self.y += dy * other.n / n
+        self._xx += other._xx + dx * dx * weight
+        self._xy += other._xy + dx * dy * weight
+        self._yy += other._yy + dy * dy * weight
+        self.n = n
+
     @property
     def correlation(self) -> float:
         """Centred correlation; nan when either side does not vary."""
@@ -247,9 +260,27 @@ class Sums:
         if window.crps_climatology is not None:
             self._climatology[0] += crps
             self._climatology[1] += window.crps_climatology
+        self.follow(window)
+
+    def follow(self, window: Scored) -> None:
+        """Of a window only where it stands in the sequence: its sums come by `merge`."""
         if self._model is not None and self._seen is not None:
             self._model.add(window.mean)
             self._seen.add(window.observed)
+
+    def merge(self, other: Sums) -> None:
+        """The sums of another's windows, but neither their sequence nor their single values."""
+        self.moments.merge(other.moments)
+        self._absolute += other._absolute
+        self._crps += other._crps
+        self._inside += other._inside
+        self._score += other._score
+        for name, (error, baseline) in other._baselines.items():
+            sums = self._baselines.setdefault(name, [0.0, 0.0])
+            sums[0] += error
+            sums[1] += baseline
+        self._climatology[0] += other._climatology[0]
+        self._climatology[1] += other._climatology[1]
 
     def add_packets(self, packets: Packets) -> None:
         """A window's single values."""

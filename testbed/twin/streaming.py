@@ -112,11 +112,12 @@ class Fidelity:
             return
         baselines = {name: float(said[field]) for field, name in _BASELINES.items() if field in said}
         crps = seen.get("crps_climatology")
-        scope, whole = self._of(key), self._of((WHOLE, key[1]))
+        scope = self._of(key)
+        self._of((WHOLE, key[1]))
         baselines["persistence"], scope.last = scope.last, window.observed
         scored = window.scored(baselines, None if crps is None else float(crps))
-        for sums in (scope.run, scope.recent, whole.run, whole.recent):
-            sums.add(scored)
+        scope.recent.add(scored)  # the other sums of it follow when they are asked for
+        scope.run.follow(scored)
 
     def _link(self, record: Record) -> None:
         link, number = record.tags.get("link", ""), numbers(record)
@@ -151,6 +152,7 @@ class Fidelity:
             return []
         self._due_ns += ((now_ns - self._due_ns) // self._every_ns + 1) * self._every_ns
         out: list[Record] = []
+        self._merge()
         for (target, quantity), scope in list(self._scopes.items()):
             scope.idle += 1
             if scope.idle > _FORGOTTEN:
@@ -166,6 +168,14 @@ class Fidelity:
                     out.append(Record(now_ns, "fidelity", tags, figures))
             scope.renew()
         return out
+
+    def _merge(self) -> None:
+        """Lets what came of each target since the last publication into the sums of all, and of the run."""
+        for (target, quantity), scope in self._scopes.items():
+            if target != WHOLE and scope.recent.moments.n:
+                self._scopes[WHOLE, quantity].recent.merge(scope.recent)
+        for scope in self._scopes.values():
+            scope.run.merge(scope.recent)
 
 
 def _key(record: Record) -> Key:

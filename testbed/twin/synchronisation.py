@@ -16,6 +16,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Final, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nodes.wire import Record, Value
 from testbed.twin.filters import ForgettingMean
@@ -23,7 +24,8 @@ from testbed.twin.filters import ForgettingMean
 #: bins of the histograms: a hundred a decade, from a millisecond to three hours; an age is known to 1.2 %
 _PER_DECADE: Final = 100
 _EDGES: Final[list[float]] = [1e-3 * 10.0 ** (k / _PER_DECADE) for k in range(7 * _PER_DECADE + 1)]
-_WIDTHS: Final = np.diff(np.array([0.0, *_EDGES, math.inf]))
+#: of each bin; the last one ends nowhere and is never crossed
+_WIDTHS: Final = np.diff(np.array([0.0, *_EDGES, _EDGES[-1]]))
 _INTERVAL_S: Final = 1.0
 #: measurements that nodes report at regular intervals, which are learned
 _REGULAR: Final = frozenset({"flow", "node", "clock"})
@@ -67,7 +69,10 @@ class Ages:
     """Ages of many sources over time, pooled: each grows until an update sets it back. Times in s."""
 
     def __init__(self) -> None:
-        self._spent = np.zeros(len(_EDGES) + 1)
+        # time spent in each bin, s: by ages that began or ended inside it, and crossings of the whole of it
+        # (as differences to the bin below: an age that grew through a hundred bins changes two numbers)
+        self._partly = [0.0] * (len(_EDGES) + 1)
+        self._crossed = [0] * (len(_EDGES) + 1)
         #: source -> generation time of its newest update, and until when its age has been counted
         self._sources: dict[str, tuple[float, float]] = {}
 
@@ -106,17 +111,18 @@ class Ages:
 
     def quantile(self, level: float) -> float:
         """The age that is not exceeded for a share `level` of the time; nan before anything was counted."""
-        total = float(self._spent.sum())
+        spent = self._spent()
+        total = float(spent.sum())
         if total <= 0.0:
             return math.nan
-        upto = np.cumsum(self._spent)
+        upto = np.cumsum(spent)
         index = int(np.searchsorted(upto, level * total))
         if index == 0:
             return _EDGES[0]
         if index >= len(_EDGES):
             return _EDGES[-1]
         below = float(upto[index - 1])
-        inside = (level * total - below) / max(float(self._spent[index]), 1e-300)
+        inside = (level * total - below) / max(float(spent[index]), 1e-300)
         return _EDGES[index - 1] + inside * (_EDGES[index] - _EDGES[index - 1])
 
     def _count(self, source: str, now_s: float) -> None:
@@ -127,11 +133,19 @@ class Ages:
         low, high = max(counted_s - newest_s, 0.0), max(now_s - newest_s, 0.0)
         first, last = bisect_right(_EDGES, low), bisect_right(_EDGES, high)
         if first == last:
-            self._spent[first] += high - low
+            self._partly[first] += high - low
             return
-        self._spent[first] += _EDGES[first] - low
-        self._spent[first + 1 : last] += _WIDTHS[first + 1 : last]
-        self._spent[last] += high - _EDGES[last - 1]
+        self._partly[first] += _EDGES[first] - low
+        self._crossed[first + 1] += 1
+        self._crossed[last] -= 1
+        self._partly[last] += high - _EDGES[last - 1]
+
+    def _spent(self) -> NDArray[np.float64]:
+        """Time spent in each bin, s."""
+        times = np.cumsum(self._crossed)
+        spent: NDArray[np.float64] = np.array(self._partly)
+        spent[times > 0] += (times * _WIDTHS)[times > 0]
+        return spent
 
 
 class _Stream:

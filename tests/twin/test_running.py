@@ -86,6 +86,20 @@ def test_what_does_not_vary_has_no_correlation() -> None:
     assert math.isnan(moments.correlation)
 
 
+def test_sums_of_stretches_are_those_of_the_whole() -> None:
+    whole, predicted, observed = sums()
+    merged = Sums()
+    for begin, end in ((0, 1), (1, 1), (1, 700), (700, N)):
+        part = Sums(in_sequence=False)
+        for p, o in zip(predicted[begin:end], observed[begin:end], strict=True):
+            window = Compared(p, p - 0.1, p - 1.0, p + 0.6, o)
+            scored = window.scored({"constant": 40.2, "nothing": math.nan}, abs(o - 40.0))
+            part.add(scored)
+            merged.follow(scored)
+        merged.merge(part)
+    assert merged.figures() == pytest.approx(whole.figures(), rel=ROUNDING)
+
+
 def test_nothing_has_no_figures() -> None:
     assert Sums().figures() == {"n": 0}
 
