@@ -90,6 +90,14 @@ def test_a_run_is_tried_from_its_last_belief(tmp_path: Path, capsys: pytest.Capt
             "--horizon 4000: allowed is 0.1 to",
         ),
         (["laptop", "--action", "handover:bar=sat-1", "--at", "61"], "--at 61: allowed is"),
+        (["laptop", "--action", "handover:bar=sat-1", "--at", "inf"], "is the time of the run: 0 to 60 s"),
+        (["laptop", "--action", "handover:bar=sat-1", "--horizon", "nan"], "--horizon nan: allowed is"),
+        (["laptop", "--action", "handover:bar=sat-1", "--limit", "0"], "--limit 0: allowed is"),
+        (["laptop", "--action", "offload:gateway-1=edge-sat:1"], "gateway-1 offloads no tasks"),
+        (
+            ["laptop", "--candidate", "offload:sensor=edge-sat:1; offload:sensor=edge-ground:1"],
+            "'offload:sensor=edge-sat:1' and 'offload:sensor=edge-ground:1' contradict each other",
+        ),
         (["nothing-such", "--action", "handover:bar=sat-1"], "nothing-such"),
     ],
 )

@@ -32,6 +32,8 @@ class Figures:
     at_least: frozenset[str] = frozenset()
     #: tables beside the figures, by name
     tables: dict[str, Any] = field(default_factory=dict)
+    #: figures of what was done when the user ended it
+    interrupted: bool = False
 
     def holds(self, key: str) -> bool:
         """Whether a figure or ratio keeps its limit; true when it has none."""
@@ -42,12 +44,14 @@ class Figures:
 
     def as_dict(self) -> dict[str, Any]:
         """`{"bench", "figures", "limits", "ratios"}` and the tables; what is not finite is None."""
+        said = {"interrupted": True} if self.interrupted else {}
         return {
             "bench": self.bench,
             "figures": _finite(self.figures),
             "limits": _finite(self.limits),
             "ratios": _finite(self.ratios),
             **self.tables,
+            **said,
         }
 
 
@@ -64,8 +68,11 @@ def known() -> dict[str, str]:
     return found
 
 
-def run_bench(name: str, **options: Any) -> tuple[Any, bool]:
-    """Run one benchmark, or `all`, printing its figures; (content for --json, whether limits hold).
+def run_bench(name: str, **options: Any) -> tuple[Any, int]:
+    """Run one benchmark, or `all`, printing its figures; (content for --json, exit status).
+
+    The status is 0 when limits hold, 1 when one does not, 130 when the user ended it: the content is then
+    what was done by then.
 
     `options` that are not None go to the benchmarks that take them. Raises `BadInput` for one that
     nobody takes.
@@ -82,10 +89,15 @@ def run_bench(name: str, **options: Any) -> tuple[Any, bool]:
             raise BadInput(f"bench {name}: there is no option --{key.replace('_', '-')} for it")
     # What the user gave may be refused: that must not come after minutes of measuring something else.
     order = sorted(range(len(names)), key=lambda index: not taken[index])
-    results = [_run(names[index], runs[index], {key: given[key] for key in taken[index]}) for index in order]
+    results: list[Figures] = []
+    for index in order:
+        results.append(_run(names[index], runs[index], {key: given[key] for key in taken[index]}))
+        if results[-1].interrupted:
+            break
     holds = all(result.holds(key) for result in results for key in result.limits)
     content = [result.as_dict() for result in results]
-    return (content if name == "all" else content[0]), holds
+    status = 130 if results[-1].interrupted else 0 if holds else 1
+    return (content if name == "all" else content[0]), status
 
 
 def _run(name: str, run: Callable[..., Figures], options: dict[str, Any]) -> Figures:

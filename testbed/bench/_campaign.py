@@ -69,6 +69,8 @@ class Told:
     twin_cpu_s: float = 0.0
     #: by quantity: observations within their 90 % band, and all
     inside: dict[str, tuple[int, int]] = field(default_factory=dict)
+    #: 99th percentile of the age of information, in periods, of the measurement where it is worst
+    age_periods: float = math.nan
     #: by quantity: summed CRPS of the twin and of the climatology; quiet runs only
     crps: dict[str, float] = field(default_factory=dict)
 
@@ -102,7 +104,7 @@ def ignore_interrupts() -> None:
 def carry_out(case: Case) -> Told:
     """Run a case and sum it up."""
     scenario = scenario_of(case)
-    wanted = {"detection", "recovery", "estimate", "residual", "link", "plant_link"}
+    wanted = {"detection", "recovery", "estimate", "residual", "link", "plant_link", "sync"}
     if not case.kind:
         wanted.add("prediction")
     outcome = run(scenario, keep=lambda record: record.measurement in wanted)
@@ -122,7 +124,18 @@ def _sum_up(case: Case, scenario: Scenario, outcome: Outcome) -> Told:
     if case.kind:
         told.sigmas = _sigmas(case, scenario, outcome)
     _bands(told, outcome)
+    told.age_periods = _age_periods(outcome)
     return told
+
+
+def _age_periods(outcome: Outcome) -> float:
+    """What the twin said last of the ages of what it is told of regularly."""
+    ages = {
+        record.tags["of"]: float(record.fields["age_p99_periods"])
+        for record in outcome.said
+        if record.measurement == "sync" and "age_p99_periods" in record.fields
+    }
+    return max(ages.values(), default=math.nan)
 
 
 def label(event: Record) -> str:

@@ -69,6 +69,8 @@ def figures_of(runs: Sequence[Told], quiet: Sequence[Told]) -> dict[str, float]:
         "picp90": picp90,
         "picp90_off": abs(picp90 - 0.9),
         "crps_skill_climatology": _quantile(skills, 0.5),
+        # of the run where it is worst
+        "aoi_periods_p99": max((t.age_periods for t in every if t.age_periods > 0.0), default=math.nan),
     }
 
 

@@ -12,13 +12,15 @@ import math
 import multiprocessing
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, Final
 
-from testbed.bench import Figures, _campaign_whatif
+from testbed.bench import Figures, _campaign_whatif, _whatif_time
 from testbed.bench import _campaign_figures as figures
 from testbed.bench._campaign import Told, carry_out, ignore_interrupts
-from testbed.bench._campaign_runs import QUIET_RUN_S, Case, draw, quiet
+from testbed.bench._campaign_runs import QUIET_RUN_S, RUN_S, Case, draw, quiet
 from testbed.bench._campaign_whatif import Answered, Question
+from testbed.errors import BadInput
 
 SEED: Final = 1
 RUNS: Final = 200
@@ -30,6 +32,23 @@ _QUICK_RUN_S: Final = 130.0
 _QUICK_QUIET_S: Final = 300.0
 _QUICK_QUESTIONS: Final = 2
 
+SAVINGS_S: Final = 60.0
+_QUICK_SAVINGS_S: Final = 20.0
+#: shortest quiet run, s: it has to learn first
+_LEAST_QUIET_S: Final = 120.0
+
+
+@dataclass(frozen=True)
+class Savings:
+    """Edges and a centre on the laptop scenario, to see what suppression saves."""
+
+    seed: int
+    duration_s: float
+
+
+#: what a run, a question or savings come to
+Done = Told | Answered | dict[str, float]
+
 LIMITS: Final = {
     "update_ms_p99": 100.0,
     "cpu_share_at_1000_records_per_s": 0.2,
@@ -37,6 +56,10 @@ LIMITS: Final = {
     "detection_s_p95": 5.0,
     "attribution_accuracy": 0.95,
     "crps_skill_climatology": 0.3,
+    "aoi_periods_p99": 2.0,
+    "suppression_bytes_share": 0.1,
+    "suppression_error_ratio": 1.2,
+    "whatif_s_ten_candidates_60s": 1.0,
 }
 #: what only many runs can show
 FULL_LIMITS: Final = {
@@ -52,19 +75,85 @@ _AT_LEAST: Final = frozenset(
 )
 
 
-def run(quick: bool = False) -> Figures:
-    """Carry the campaign out; `quick`: a few short runs and little quiet time."""
-    cases: list[Case | Question]
-    if quick:
-        cases = [draw(number, SEED, _QUICK_RUN_S) for number in range(_QUICK_RUNS)]
-        cases += [quiet(0, SEED, _QUICK_QUIET_S)]
-    else:
-        cases = [draw(number, SEED) for number in range(RUNS)]
-        count = round(QUIET_DAYS * 86_400.0 / QUIET_RUN_S)
-        cases += [quiet(number, SEED) for number in range(count)]
-    questions = _QUICK_QUESTIONS if quick else QUESTIONS
-    cases += [_campaign_whatif.draw(number, SEED) for number in range(questions)]
-    done = list(_all(cases))
+#: how much of the campaign each of these limits needs: runs, days, questions
+_NEEDS: Final = {
+    "interval_coverage": ("runs", RUNS),
+    "interval_coverage_off": ("runs", RUNS),
+    "false_alarms_per_day": ("quiet_days", 3.0),
+    "picp90_off": ("quiet_days", 1.0),
+    "whatif_sign": ("questions", QUESTIONS),
+    "whatif_size_error": ("questions", QUESTIONS),
+}
+_MOST: Final = {"runs": 100_000, "quiet_days": 366.0, "questions": 100_000, "seed": 2**31 - 1}
+
+
+def run(
+    quick: bool = False,
+    runs: int | None = None,
+    quiet_days: float | None = None,
+    questions: int | None = None,
+    seed: int | None = None,
+) -> Figures:
+    """Carry the campaign out, or a part of it; `quick`: a few short runs and little quiet time.
+
+    An interrupt ends it with the figures of what is done. BadInput for a part that cannot be.
+    """
+    given = {"runs": runs, "quiet_days": quiet_days, "questions": questions, "seed": seed}
+    _check(given)
+    chosen: dict[str, float] = (
+        {"runs": _QUICK_RUNS, "quiet_days": _QUICK_QUIET_S / 86_400.0, "questions": _QUICK_QUESTIONS}
+        if quick
+        else {"runs": RUNS, "quiet_days": QUIET_DAYS, "questions": QUESTIONS}
+    )
+    chosen |= {"seed": SEED} | {name: value for name, value in given.items() if value is not None}
+    cases = _cases(chosen, quick)
+    measured, done = dict[str, float](), list[Done]()
+    interrupted = False
+    try:
+        measured["whatif_s_ten_candidates_60s"] = _whatif_time.seconds()
+        for one in _all(cases):
+            done.append(one)
+    except KeyboardInterrupt:
+        if not done:
+            raise
+        interrupted = True
+    result = _summed_up(done, measured)
+    limits = {**LIMITS, **FULL_LIMITS}
+    if quick or interrupted or any(value is not None for value in given.values()):
+        # what a part of it cannot tell is shown without a limit
+        limits = {
+            key: limit
+            for key, limit in limits.items()
+            if math.isfinite(result[0].get(key, math.nan))
+            and not (key in _NEEDS and (interrupted or chosen[_NEEDS[key][0]] < _NEEDS[key][1]))
+        }
+    return Figures("twin", result[0], limits, at_least=_AT_LEAST, tables=result[1], interrupted=interrupted)
+
+
+def _check(given: dict[str, Any]) -> None:
+    for name, value in given.items():
+        option, most = "--" + name.replace("_", "-"), _MOST[name]
+        if value is not None and not (math.isfinite(value) and 0 <= value <= most):
+            raise BadInput(f"{option} {value:g}: allowed is 0 to {most:g}")
+    if [given[name] for name in ("runs", "quiet_days", "questions")] == [0, 0, 0]:
+        raise BadInput("--runs, --quiet-days and --questions are all 0: nothing is left to be measured")
+
+
+def _cases(chosen: dict[str, float], quick: bool) -> list[Case | Question | Savings]:
+    seed, run_s = int(chosen["seed"]), _QUICK_RUN_S if quick else RUN_S
+    cases: list[Case | Question | Savings] = [
+        draw(number, seed, run_s) for number in range(int(chosen["runs"]))
+    ]
+    quiet_s = chosen["quiet_days"] * 86_400.0
+    if quiet_s > 0.0:
+        long_s = min(QUIET_RUN_S, max(quiet_s, _LEAST_QUIET_S))
+        cases += [quiet(number, seed, long_s) for number in range(max(round(quiet_s / long_s), 1))]
+    cases += [_campaign_whatif.draw(number, seed) for number in range(int(chosen["questions"]))]
+    return [*cases, Savings(seed, _QUICK_SAVINGS_S if quick else SAVINGS_S)]
+
+
+def _summed_up(done: list[Done], measured: dict[str, float]) -> tuple[dict[str, float], dict[str, Any]]:
+    """Figures and tables of what is done; they are printed too."""
     answers = [one for one in done if isinstance(one, Answered)]
     told = sorted(
         (one for one in done if isinstance(one, Told)), key=lambda one: (not one.case.kind, one.case.number)
@@ -82,9 +171,10 @@ def run(quick: bool = False) -> Figures:
         "runs": [_row(one) for one in runs],
         "whatif": [_answer(one) for one in answers],
     }
-    limits = LIMITS if quick else {**LIMITS, **FULL_LIMITS}
-    measured = {**figures.figures_of(runs, still), **figures.whatif_figures(answers)}
-    return Figures("twin", measured, limits, at_least=_AT_LEAST, tables=tables)
+    found = {**figures.figures_of(runs, still), **figures.whatif_figures(answers), **measured}
+    for saved in (one for one in done if isinstance(one, dict)):
+        found |= saved
+    return found, tables
 
 
 def _row(told: Told) -> dict[str, Any]:
@@ -127,11 +217,25 @@ def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _carry_out(case: Case | Question) -> Told | Answered:
+def _saved(savings: Savings) -> dict[str, float]:
+    """What suppression saves on the laptop scenario, and what it costs."""
+    from testbed.scenario import load
+    from testbed.virtual.savings import suppression
+
+    scenario = load("laptop", [f"run.seed={savings.seed}"], duration_s=savings.duration_s)
+    found = suppression(scenario, settled_s=savings.duration_s / 4.0)
+    return {
+        "suppression_bytes_share": found["byte_share"], "suppression_error_ratio": found["error_ratio"],
+    }  # fmt: skip
+
+
+def _carry_out(case: Case | Question | Savings) -> Done:
+    if isinstance(case, Savings):
+        return _saved(case)
     return _campaign_whatif.carry_out(case) if isinstance(case, Question) else carry_out(case)
 
 
-def _all(cases: list[Case | Question]) -> Iterator[Told | Answered]:
+def _all(cases: list[Case | Question | Savings]) -> Iterator[Done]:
     """Every case carried out, in any order, on all cores, with progress."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 

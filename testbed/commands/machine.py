@@ -74,6 +74,10 @@ def bench(
     duration: Annotated[float | None, typer.Option(metavar="S", help="soak, trace: how long.")] = None,
     rate: Annotated[float | None, typer.Option(metavar="N", help="soak: messages a second.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="twin: the short form, under a minute.")] = False,
+    runs: Annotated[int | None, typer.Option(metavar="N", help="twin: runs in which one happens.")] = None,
+    quiet_days: Annotated[float | None, typer.Option(metavar="D", help="twin: days without.")] = None,
+    questions: Annotated[int | None, typer.Option(metavar="N", help="twin: what-ifs tried.")] = None,
+    seed: Annotated[int | None, typer.Option(metavar="N", help="twin: of the campaign.")] = None,
     json_file: JsonFile = None,
 ) -> None:
     """Measure this machine: figures beside the limits they should keep."""
@@ -83,8 +87,9 @@ def bench(
         for each, about in known().items():
             print(f"{each:<12}{about}")
         raise BadInput("bench: NAME is missing, give one of those above, or all")
-    content, holds = run_bench(
-        name, elements=elements, plot=plot, trace=trace, duration=duration, rate=rate, quick=quick or None
-    )
+    content, status = run_bench(
+        name, elements=elements, plot=plot, trace=trace, duration=duration, rate=rate, quick=quick or None,
+        runs=runs, quiet_days=quiet_days, questions=questions, seed=seed,
+    )  # fmt: skip
     write_json(json_file, content)
-    raise typer.Exit(0 if holds else 1)
+    raise typer.Exit(status)

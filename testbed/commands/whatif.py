@@ -13,7 +13,7 @@ from testbed.errors import BadInput
 
 if TYPE_CHECKING:
     from testbed.twin.public import Public
-    from testbed.twin.whatif import Job, Report
+    from testbed.twin.whatif import Job, Report, Trial
 
 #: candidates from which on worker processes are worth their start
 _POOL_FROM = 12
@@ -86,6 +86,8 @@ def _job(
     trials += [trial(text) for text in candidates]
     if not trials or not all(one.actions for one in trials):
         raise BadInput("whatif: --action or --candidate is missing, such as --action route:avoid=PLACE")
+    for one in trials:
+        _consistent(one)
     job = Job(0.0, trials, scope=scope, horizon_s=horizon, limit_s=limit, replications=replications)
     known = _from_run(Path(subject), job, at, sets) if Path(subject).is_dir() else None
     if known is None:
@@ -93,10 +95,31 @@ def _job(
         from testbed.twin.public import of_scenario
 
         known = of_scenario(load(subject, sets))
-        job.at_s = _within(0.0 if at is None else at, 0.0, known.run.duration_s, "the run's")
+        job.at_s = _within(0.0 if at is None else at, 0.0, known.run.duration_s, "of the run:")
     # The published world goes on after the run's end.
     known = known.until(max(known.run.duration_s, job.at_s + horizon + 1.0))
     return check(job, known), known
+
+
+def _consistent(trial: Trial) -> None:
+    """BadInput when two actions of a candidate say different things of the same subject."""
+    from testbed.actions import Handover, Route, text_of
+
+    said: dict[tuple[object, ...], Any] = {}
+    for action in trial.actions:
+        match action:
+            case Route(avoid):
+                subject: tuple[object, ...] = (Route, avoid)
+            case Handover():
+                continue  # a terminal may be barred from several
+            case _:
+                subject = (type(action), action.node)
+        before = said.setdefault(subject, action)
+        if before != action:
+            raise BadInput(
+                f"candidate {trial.text!r}: {text_of(before)!r} and {text_of(action)!r} contradict each "
+                "other, allowed is one of a kind for a node or a place"
+            )
 
 
 def _from_run(path: Path, job: Job, at: float | None, sets: list[str]) -> Public:

@@ -34,17 +34,17 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, dict[str, Any]]:
 
 
 def test_all_runs_each_and_gives_options_to_those_that_take_them(asked: dict[str, dict[str, Any]]) -> None:
-    content, holds = run_bench("all", elements="a.tle", plot=None)
+    content, status = run_bench("all", elements="a.tle", plot=None)
     assert asked == {"open": {"elements": "a.tle"}, "plain": {}}
     assert [one["bench"] for one in content] == ["open", "plain"]
-    assert holds is False
+    assert status == 1
 
 
 def test_one_is_an_object_of_four_keys_in_json_that_any_reader_takes(
     asked: dict[str, dict[str, Any]],
 ) -> None:
-    content, holds = run_bench("plain")
-    assert holds is True
+    content, status = run_bench("plain")
+    assert status == 0
     assert content == {
         "bench": "plain", "figures": {"taken_ms": 1.0}, "limits": {"taken_ms": 2.0},
         "ratios": {"times": None},
@@ -68,3 +68,13 @@ def test_each_says_in_a_line_what_it_measures() -> None:
     for name, about in bench.known().items():
         assert about, name
         assert about.endswith("."), name
+
+
+def test_one_that_the_user_ended_is_the_last_and_has_what_was_done(
+    asked: dict[str, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = bench.Figures("open", {"taken_ms": 1.0}, interrupted=True)
+    monkeypatch.setattr(bench.importlib, "import_module", lambda name: SimpleNamespace(run=lambda: ended))
+    content, status = run_bench("all")
+    assert status == 130
+    assert [(one["bench"], one["interrupted"]) for one in content] == [("open", True)]

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from testbed.bench import Figures
+from testbed.bench import twin as campaign
 from testbed.bench._campaign import Told, carry_out
 from testbed.bench._campaign_figures import confusion_of, figures_of, kinds_of, upper_rate, whatif_figures
 from testbed.bench._campaign_runs import AT_LEAST_S, KINDS, QUIET_FIRST_S, Case, draw, quiet, scenario_of
 from testbed.bench._campaign_whatif import Answered, Question
 from testbed.bench._campaign_whatif import carry_out as ask
 from testbed.bench._campaign_whatif import draw as draw_question
+from testbed.errors import BadInput
 
 RAIN = Case(0, "rain", "gateway-site", 5.0, 60.0, 240.0, 1)
 
@@ -153,3 +157,66 @@ def test_tables_stand_beside_the_figures() -> None:
         "bench": "twin", "figures": {"a": None}, "limits": {}, "ratios": {},
         "confusion": {"rain": {"clock": 1}},
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"runs": -1}, "--runs -1: allowed is 0 to 100000"),
+        ({"quiet_days": math.nan}, "--quiet-days nan: allowed is 0 to 366"),
+        ({"quiet_days": 1e9}, "--quiet-days 1e+09: allowed is 0 to 366"),
+        ({"questions": 10**6}, "--questions 1e+06: allowed is 0 to 100000"),
+        ({"seed": -3}, "--seed -3: allowed is 0 to"),
+        ({"runs": 0, "quiet_days": 0.0, "questions": 0}, "are all 0: nothing is left to be measured"),
+    ],
+)
+def test_a_part_that_cannot_be_is_one_sentence(options: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(BadInput) as raised:
+        campaign.run(**options)
+    assert sentence in str(raised.value)
+
+
+@pytest.fixture
+def carried(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What is carried out, none of which takes time; an interrupt takes the place of the third."""
+    cases: list[Any] = []
+
+    def all_of(given: list[Any]) -> Iterator[Any]:
+        cases.extend(given)
+        for number, case in enumerate(given):
+            if number == 2:
+                raise KeyboardInterrupt
+            yield _told(case)
+
+    monkeypatch.setattr(campaign, "_all", all_of)
+    monkeypatch.setattr(campaign._whatif_time, "seconds", lambda: 0.5)
+    return cases
+
+
+def test_a_part_is_as_large_as_it_was_asked_for_and_of_that_seed(carried: list[Any]) -> None:
+    campaign.run(runs=3, quiet_days=0.0, questions=1, seed=5)
+    assert carried[:3] == [draw(number, 5) for number in range(3)]
+    assert carried[3] == draw_question(0, 5)
+    assert [type(one).__name__ for one in carried[4:]] == ["Savings"]
+
+
+def test_an_interrupt_leaves_the_figures_of_what_is_done_without_limits_only_all_can_tell(
+    carried: list[Any],
+) -> None:
+    ended = campaign.run(runs=200)
+    assert ended.interrupted
+    assert ended.figures["runs"] == 2.0
+    assert ended.figures["whatif_s_ten_candidates_60s"] == 0.5
+    assert "whatif_s_ten_candidates_60s" in ended.limits
+    assert not ended.limits.keys() & {"interval_coverage", "whatif_sign", "suppression_error_ratio"}
+
+
+def test_an_interrupt_before_anything_is_done_is_an_interrupt(
+    carried: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def at_once() -> float:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(campaign._whatif_time, "seconds", at_once)
+    with pytest.raises(KeyboardInterrupt):
+        campaign.run(runs=3)

@@ -108,6 +108,9 @@ class Pool:
             process.terminate()
         for process in processes:
             process.join(1.0)
+            if process.is_alive():  # it may not have come so far that it can be asked
+                process.kill()
+                process.join()
 
     def __enter__(self) -> Pool:
         return self

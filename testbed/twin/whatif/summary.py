@@ -34,6 +34,8 @@ Floats = NDArray[np.float64]
 #: by how much of itself a predicted change differs from the real one beyond what replications show: the root
 #: mean square of sixteen seeded questions, answered by the plant in virtual time
 MODEL_SHARE: Final = 0.05
+#: columns of which several flows together have the mean, weighted by their messages
+_AVERAGED: Final = [LATENCY_MS, DELAY_MS, P95_MS, LOSS]
 #: with a single replication nothing is known of the spread: half of the value, and at least this, ms
 _UNKNOWN_SHARE, _UNKNOWN_MS = 0.5, 1.0
 
@@ -91,16 +93,20 @@ def _row(measured: Measured, name: str, shown: Iterable[str]) -> Floats:
     table = np.stack(rows)
     result = np.empty(6)
     result[MESSAGES], result[BPS] = table[:, MESSAGES].sum(), table[:, BPS].sum()
-    for column in (LATENCY_MS, DELAY_MS, P95_MS, LOSS):
-        known = np.isfinite(table[:, column])
-        weights = table[known, MESSAGES]
-        result[column] = float(np.average(table[known, column], weights=weights)) if known.any() else np.nan
+    values = table[:, _AVERAGED]
+    known = np.isfinite(values)
+    weights = np.where(known, table[:, MESSAGES, None], 0.0)
+    with np.errstate(invalid="ignore"):
+        result[_AVERAGED] = np.where(known, values * weights, 0.0).sum(axis=0) / weights.sum(axis=0)
     return result
 
 
-def _outcome(text: str, measured: list[Measured], shown: list[str]) -> Outcome:
+def _outcome(
+    text: str, measured: list[Measured], shown: Sequence[str], names: Sequence[str] | None = None
+) -> Outcome:
+    """What is predicted of `names`, by default of all that are shown."""
     flows = {}
-    for name in shown:
+    for name in shown if names is None else names:
         table = np.stack([_row(one, name, shown) for one in measured])
         mean = _mean(table)
         flows[name] = Measures(
@@ -127,16 +133,17 @@ def _concerned(
     names = dict.fromkeys(name for r in replications for one in r.measured for name in one.rows)
     kept = [name for name in names if not wanted or _node_of(name) in wanted]
     pairs = [r for r in replications if len(r.measured) > index]
-    sides = [_outcome("", [r.measured[k] for r in pairs], [DELAY, TASK, *kept]).flows for k in (0, index)]
-    changes = _changes(replications, index, [DELAY, TASK, *kept])
-    return {
-        kind: (sides[0][kind], sides[1][kind], changes[kind]) for kind in (DELAY, TASK) if kind in changes
-    }
+    kinds = (DELAY, TASK)
+    sides = [_outcome("", [r.measured[k] for r in pairs], kept, kinds).flows for k in (0, index)]
+    changes = _changes(replications, index, kept, kinds)
+    return {kind: (sides[0][kind], sides[1][kind], changes[kind]) for kind in kinds if kind in changes}
 
 
-def _changes(replications: Sequence[Replication], index: int, shown: list[str]) -> dict[str, Change]:
+def _changes(
+    replications: Sequence[Replication], index: int, shown: Sequence[str], names: Sequence[str] | None = None
+) -> dict[str, Change]:
     changes = {}
-    for name in shown:
+    for name in shown if names is None else names:
         pairs = [
             (_row(r.measured[0], name, shown), _row(r.measured[index], name, shown))
             for r in replications

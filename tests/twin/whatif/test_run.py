@@ -8,6 +8,7 @@ import math
 import pytest
 
 from testbed.actions import parse
+from testbed.ahead import Ahead
 from testbed.scenario import load
 from testbed.twin import public
 from testbed.twin.belief import Belief, Estimate
@@ -31,6 +32,20 @@ def test_doing_what_is_done_already_changes_nothing() -> None:
     changes = run(job, KNOWN).candidates[0].changes
     assert changes
     assert all(change.latency_ms.mean == 0.0 for change in changes.values())
+
+
+def test_what_comes_to_the_same_tables_is_run_once_and_what_does_not_is_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    runs: list[object] = []
+    carry_out = Ahead.run
+    monkeypatch.setattr(Ahead, "run", lambda *given, **more: runs.append(0) or carry_out(*given, **more))
+    nobody = "route:avoid=gateway-site>sat-4,penalty_ms=0.001"  # so little changes no route
+    report = run(_job(nobody, "route:avoid=gateway-site", "priority:sensor=2", replications=1), KNOWN)
+    assert len(runs) == 3  # as it is, and two of the three
+    first, *others = report.candidates
+    assert all(change.latency_ms.mean == 0.0 for change in first.changes.values())
+    assert all(any(c.latency_ms.mean for c in one.changes.values()) for one in others)
 
 
 def test_a_slow_way_is_left_and_the_gain_is_that_of_the_link() -> None:
