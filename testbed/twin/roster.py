@@ -10,7 +10,6 @@ from collections.abc import Iterable
 
 from testbed.twin.links import LinkBelief
 from testbed.twin.nominal import NominalLink
-from testbed.twin.predict import baseline_key
 from testbed.twin.watching import LinkWatching
 
 #: an inter-satellite link without traffic for so many windows is not predicted any more
@@ -26,7 +25,7 @@ class Roster:
         self.beliefs: dict[str, LinkBelief] = {}
         #: links of the newest prediction
         self.present: set[str] = set()
-        self._latest: dict[str, str] = {}  # baseline key, or group -> link last seen there
+        self._latest: dict[str, str] = {}  # end and design, or design -> link last seen there
         self._traffic: dict[str, int] = {}  # link -> last window with packets
 
     def used(self, window: int) -> frozenset[str]:
@@ -39,7 +38,7 @@ class Roster:
 
     def reported(self, link: NominalLink) -> None:
         """A link told of itself: the next of its terminal and of its design take over from it."""
-        self._latest[baseline_key(link)] = self._latest[link.group] = link.id
+        self._latest[_end_and_design(link)] = self._latest[link.group] = link.id
 
     def meet(self, link: NominalLink) -> LinkBelief:
         """The belief about a link that is to be predicted; a new one starts from what the last one taught."""
@@ -71,4 +70,12 @@ class Roster:
         return known
 
     def _donor(self, link: NominalLink) -> str | None:
-        return self._latest.get(baseline_key(link)) or self._latest.get(link.group)
+        return self._latest.get(_end_and_design(link)) or self._latest.get(link.group)
+
+
+def _end_and_design(link: NominalLink) -> str:
+    """What a link's successor has in common with it: its end and its radio, whatever the satellite.
+
+    Not the end alone: a terminal that goes from a satellite to a station is served by another radio.
+    """
+    return f"{link.place}/{link.group}" if link.place else link.id
