@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 README = Path(__file__).parent.parent / "README.md"
 
 
@@ -38,6 +40,25 @@ def test_the_example_of_virtual_time_goes_on_where_the_one_before_ends() -> None
     done = subprocess.run([sys.executable, "-c", world + ahead], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert re.fullmatch(r"1[12]\d{3} pings: \d+\.\d ms, loss 0\.0%", done.stdout.splitlines()[-1])
+
+
+def test_the_policy_shown_proposes_what_can_be_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from testbed.actions import Pace
+    from testbed.scenario import load
+    from testbed.twin.attribution import Event
+    from testbed.twin.belief import Belief
+    from testbed.twin.policies import View, build
+    from testbed.twin.public import of_scenario
+
+    blocks = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    (tmp_path / "my_policies.py").write_text(next(block for block in blocks if "class Thrift" in block))
+    monkeypatch.syspath_prepend(tmp_path)
+    (policy,) = build(["my_policies:Thrift"])
+    slow = Event("slow_server", "edge-sat", "on-board", 30.0, 32.0, 0.5, 0.01, "factor", 9.0, 8.0)
+    view = View(33.0, of_scenario(load("laptop")), Belief(33.0), (slow,))
+    (proposed,) = policy.propose(view)
+    assert proposed.actions == (Pace("sensor", reading_interval_s=0.4),)
+    assert policy.propose(View(33.0, view.public, Belief(33.0))) == []
 
 
 def test_the_models_shown_are_ones_a_scenario_can_have(tmp_path: Path) -> None:
