@@ -66,7 +66,7 @@ class ForgettingMean:
 
     def add(self, value: float) -> None:
         self.count += 1
-        self.value += (value - self.value) / min(self.count, self.memory)
+        self.value += (value - self.value) / (self.count if self.count < self.memory else self.memory)
 
     def copy(self) -> ForgettingMean:
         """The same average, still quick to move: it counts as a few values."""
@@ -120,12 +120,13 @@ class Reservoir:
     def quantile(self, level: float) -> float:
         """The `level` quantile with n + 1 in the denominator: honest for the *next* value when n is small."""
         values = self.ordered()
-        n = len(values)
-        position = min(max(level * (n + 1) - 1.0, 0.0), n - 1.0)
+        last = len(values) - 1
+        position = level * (last + 2) - 1.0
+        if position <= 0.0 or position >= last:
+            return float(values[0 if position <= 0.0 else last])
         low = int(position)
-        high = min(low + 1, n - 1)
         below: float = values.item(low)  # a plain number: arithmetic with those of numpy is slow
-        return below + (position - low) * (values.item(high) - below)
+        return below + (position - low) * (values.item(low + 1) - below)
 
     def rank(self, value: float) -> float:
         """Share of the content below `value`, in (0, 1); ties count half."""

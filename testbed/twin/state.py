@@ -57,7 +57,9 @@ class StateTable:
         before = self._entries.pop(key, None)
         updates = 1
         if before is not None:
-            updates, t_s = before.updates + 1, max(t_s, before.t_s)
+            updates = before.updates + 1
+            if before.t_s > t_s:
+                t_s = before.t_s
         self.version += 1
         entry = self._entries[key] = Entry(target, name, mean, variance, self.version, updates, t_s)
         return entry

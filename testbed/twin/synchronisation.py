@@ -177,6 +177,8 @@ class Synchronisation:
         self._compared: Counter[str] = Counter()
         self._due_s = _INTERVAL_S
         self._before_s: float | None = None
+        #: what existed when links that are gone were last looked for
+        self._existing: frozenset[str] = frozenset()
 
     def window(
         self, links: Collection[str], reports: Mapping[str, Record], others: Iterable[Record],
@@ -216,6 +218,7 @@ class Synchronisation:
         self, said: Iterable[Record], existing: Collection[str], start_ns: int, now_s: float
     ) -> None:
         """Residuals among what was said about a window; `existing`: what was predicted for it."""
+        strange = False
         for record in said:
             if record.measurement != "residual":
                 continue
@@ -224,15 +227,20 @@ class Synchronisation:
             if bound is None:
                 continue
             target, fields = record.tags["target"], record.fields
+            strange = strange or _is_gone(target, existing)
             ages = self._stale.setdefault(quantity, Ages())
             right = bound.holds(float(fields["predicted"]), float(fields["observed"]))
             self._compared[quantity] += 1
             self._right[quantity] += right
             if right or target not in ages:
                 ages.update(target, (record.t_ns - start_ns) / 1e9 + self._window_s, now_s)
+        names = frozenset(existing)
+        if names == self._existing and not strange:
+            return
+        self._existing = names
         for ages in self._stale.values():
             for target in ages.sources():
-                if target not in existing and ">" in target and ":" not in target:
+                if _is_gone(target, names):
                     ages.end(target, now_s)
 
     def age_s(self, measurement: str, source: str, now_s: float) -> float:
@@ -283,6 +291,11 @@ class Synchronisation:
             })  # fmt: skip
         say("telemetry", "all", {name: counters.get(name, 0) for name in _COUNTERS})
         return out
+
+
+def _is_gone(target: str, existing: Collection[str]) -> bool:
+    """Whether a target is a link that does not exist (any more)."""
+    return target not in existing and ">" in target and ":" not in target
 
 
 def source_of(record: Record) -> str:
