@@ -351,6 +351,7 @@ class Controller:
         began = time.monotonic_ns()
         if began < self._snapshot_ns and not (at_once and self._snapshot_ns < _NEVER_NS):
             return
+        gc.disable()  # everything that is written down lives on: collections meanwhile would only cost time
         try:
             memory = None if self._acting is None else self._acting.memory(self._clock.now_ns())
             data = self._twin.snapshot(memory)
@@ -358,6 +359,8 @@ class Controller:
             log.error("what is known cannot be kept: %s", error)
             self._snapshot_ns = _NEVER_NS
             return
+        finally:
+            gc.enable()
         self._send(wire.Snapshot(began, data))
         cost_s = (time.monotonic_ns() - began) / 1e9
         self._snapshot_ns = began + int(max(_SNAPSHOT_S, cost_s / _SNAPSHOT_SHARE) * 1e9)

@@ -94,6 +94,15 @@ def test_troubles_on_the_way_are_counted(make: Make) -> None:
     assert 0.4 < outcome.delivery["lost"] / outcome.delivery["sent"] < 0.6
 
 
+@pytest.mark.parametrize("share", [{"lost": 1.0}, {"late": 1.0, "late_windows": 10}])
+def test_telemetry_that_is_held_up_all_at_once_is_no_deviation(make: Make, share: dict[str, Any]) -> None:
+    """Whether what did not come was lost or comes later: no node and no link is named for it."""
+    troubles = Troubles(**share, from_window=30, until_window=54)
+    outcome = run(make(duration_s=32.0), troubles=troubles, keep=lambda r: r.measurement == "detection")
+    assert sum(outcome.delivery[what] for what in share if what in outcome.delivery) > 100
+    assert [(r.tags["kind"], r.tags["target"]) for r in outcome.said] == []
+
+
 def test_a_hook_sees_every_window_and_may_command(make: Make) -> None:
     seen = []
 
