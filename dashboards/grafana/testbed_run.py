@@ -266,7 +266,8 @@ def _twin() -> list[Panel]:
         table(
             "Actions",
             "What the twin proposed, tried on itself and ordered, and what came of it.",
-            f'SELECT * FROM "action" WHERE {_RUN}',
+            'SELECT "id", "step", "policy", "action", "cause", "predicted_ms", "observed_ms", '
+            f'"recovered_share", "holds", "why" FROM "action" WHERE {_RUN}',
         ),
         table(
             "What comes next",

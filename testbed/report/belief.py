@@ -31,6 +31,7 @@ def twin_section(data: RunData) -> dict[str, Any]:
         "node": _node_name(data),
         "enabled": bool(data.info.get("twin_enabled", True)),
         "status": _status(data),
+        "restarts": int(data.info.get("twin_restarts") or 0),
         "window_s": predicted[-1].fields.get("window_s", 0.0) if predicted else 0.0,
         "last_prediction_s": data.seconds(predicted[-1].t_ns) if predicted else None,
         "predictions": len(predicted),

@@ -41,6 +41,9 @@ def build(data: RunData) -> dict[str, Any]:
         },
         "problems": data.problems,
     }
+    if restarts := report["twin"]["restarts"]:
+        times = "once" if restarts == 1 else f"{restarts} times"
+        report["problems"] = [*data.problems, f"the twin's process ended and was started again {times}"]
     report["verdicts"] = [verdict.as_dict() for verdict in verdicts.judge(report)]
     failed = [v["name"] for v in report["verdicts"] if v["holds"] is False]
     void = [v["name"] for v in report["verdicts"] if v["holds"] is None]

@@ -87,8 +87,12 @@ def sample_run() -> Iterator[Record]:
         yield Record(t_ns, "outlook", {"target": "field-1"}, coming)
         tags = {"target": "field-1/up", "ahead_s": "60"}
         yield Record(t_ns, "outlook", tags, {"link": LINK, "snr_db": 9.0})
-        step: dict[str, Value] = {"action": "handover:bar=sat-2", "holds": True}
-        yield Record(t_ns, "action", {"step": "ordered", "policy": "handover"}, step)
+        step: dict[str, Value] = {
+            "action": "handover:bar=sat-2", "cause": "attenuation at sat-2", "metric": "delay", "t_s": 20.5,
+            "predicted_ms": 20.0, "observed_ms": 61.5, "recovered_share": 0.07, "holds": False,
+            "why": "latency 61.5 ms instead of 64.6 ms: no gain",
+        }  # fmt: skip
+        yield Record(t_ns, "action", {"id": "1", "step": "verified", "policy": "handover"}, step)
     served = {"terminal": "field-1", "from": "sat-1", "to": "sat-2"}
     yield Record(6_000_000_000, "handover", served, {"t_s": 6.0, "utc": "2025-06-01T12:00:06.000+00:00"})
     what: dict[str, Value] = {"what": "start", "start_s": 4.0, "end_s": 7.0}

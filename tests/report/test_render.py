@@ -296,6 +296,16 @@ def test_an_ordinary_run_has_no_columns_of_zeros(good):
         assert absent not in html
 
 
+@pytest.mark.parametrize(("times", "said"), [(1, "started again once"), (3, "started again 3 times")])
+def test_a_twin_that_was_started_again_is_told_of(folder, times, said):
+    made = folder().fill()
+    made.info["twin_restarts"] = times
+    rendered = report.render(made.write())
+    assert said in summary(rendered, width=200)
+    assert said in (rendered.folder / "report.html").read_text()
+    assert json.loads((rendered.folder / "report.json").read_text())["twin"]["restarts"] == times
+
+
 def test_nothing_is_said_of_a_twin_that_was_not_there(folder):
     made = folder().fill(twin_until_s=-1.0)
     made.info["twin_enabled"] = False
