@@ -7,6 +7,7 @@ learned of a bias or a fade later than the modem did may believe in a neighbour 
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -58,8 +59,8 @@ class Ladder:
         away = direction in ("up", "over")
         bandwidth_hz = 1e6 * (radio.up_bandwidth_mhz if away else radio.down_bandwidth_mhz)
         rates = (np.asarray(table.efficiency) * bandwidth_hz).tolist()
-        return rates, table.threshold_db.tolist(), radio.margin_db, radio.hysteresis_db
+        return rates, sorted(table.threshold_db.tolist()), radio.margin_db, radio.hysteresis_db
 
 
 def _fastest(thresholds: list[float], snr_db: float) -> int:
-    return sum(threshold <= snr_db for threshold in thresholds) - 1
+    return bisect_right(thresholds, snr_db) - 1
