@@ -88,6 +88,18 @@ def test_a_period_is_seen_through_after_any_number_of_windows() -> None:
         seasons.learn(value, 10.0)
 
 
+def test_a_gap_after_a_long_time_does_not_lose_the_period() -> None:
+    seasons = Seasons()
+    for k in range(400):
+        value = float((k % 8) ** 2)
+        if k == 300:
+            seasons.miss()
+            continue
+        if k > 301 and k != 308:  # one period after the gap there is no value to repeat
+            assert seasons.expected() == value
+        seasons.learn(value, 10.0)
+
+
 # --- bands that hold what they say --------------------------------------------------------------
 
 
