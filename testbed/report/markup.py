@@ -5,6 +5,8 @@ from __future__ import annotations
 from html import escape
 from typing import Any
 
+#: characters of a number; what is longer is several
+_LONG_CELL = 12
 _MARKS = {True: ("✓", "good", "holds"), False: ("✗", "bad", "fails"), None: ("–", "void", "void")}
 
 CSS = """
@@ -37,7 +39,8 @@ svg.map text { paint-order: stroke; stroke: var(--paper); stroke-width: 2.5px; s
 table { border-collapse: collapse; width: 100%; font-size: 14px; font-variant-numeric: tabular-nums; }
 th { text-align: left; font-weight: 500; color: var(--muted); font-size: 13px; }
 th, td { padding: 5px 12px 5px 0; border-bottom: 1px solid var(--grid); vertical-align: top; }
-td.n, th.n { text-align: right; white-space: nowrap; } tr:last-child td { border-bottom: 0; }
+td.n, th.n { text-align: right; } td.n:not(.long) { white-space: nowrap; }
+tr:last-child td { border-bottom: 0; }
 .verdicts td:nth-child(2) { white-space: nowrap; font-weight: 500; }
 .verdicts td:first-child { font-weight: 700; white-space: nowrap; }
 details { margin: 8px 0; } summary { cursor: pointer; color: var(--blue); font-size: 14px; padding: 4px 0; }
@@ -78,7 +81,11 @@ def table(columns: list[str], rows: list[list[str]]) -> str:
     right = [bool(rows) and all(_numeric(row[i]) for row in rows) for i in range(len(columns))]
 
     def line(tag: str, cells: list[str]) -> str:
-        kinds = (" class=n" if r else "" for r in right)
+        # A figure with its interval may go on in the next line; a plain number may not.
+        kinds = (
+            (" class='n long'" if len(cell) > _LONG_CELL else " class=n") if r else ""
+            for cell, r in zip(cells, right, strict=True)
+        )
         marked = (f"<{tag}{kind}>{escape(cell)}</{tag}>" for cell, kind in zip(cells, kinds, strict=True))
         return f"<tr>{''.join(marked)}</tr>"
 
