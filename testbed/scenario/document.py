@@ -144,6 +144,18 @@ class Limits(Table):
     )
 
 
+#: policies that are shipped; others are named by their module and class
+_POLICIES = ("handover", "route", "offload", "priority", "duty")
+
+
+def _policy(name: str) -> str:
+    if name not in _POLICIES and not re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", name):
+        raise PydanticCustomError(
+            "policy", "must be {allowed}", {"allowed": f"{', '.join(_POLICIES)} or module:Class"}
+        )
+    return name
+
+
 class Twin(Table):
     """Settings of the twin: public, it receives them."""
 
@@ -159,11 +171,9 @@ class Twin(Table):
         description="auto: actions are carried out where everything is emulated and only told where "
         "hardware is attached; dry-run: only told; off: none are looked for",
     )
-    policies: list[Annotated[str, StringConstraints(pattern=r"^[a-z-]+$|^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]] = (
-        Field(
-            default=["handover", "route", "offload"],
-            description="what proposes actions: handover, route, offload, priority, duty, or module:Class",
-        )
+    policies: list[Annotated[str, AfterValidator(_policy)]] = Field(
+        default=["handover", "route", "offload"],
+        description="what proposes actions: handover, route, offload, priority, duty, or module:Class",
     )
     limits: Limits = Field(default_factory=Limits, description="what every action must keep to")
 

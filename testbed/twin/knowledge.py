@@ -52,8 +52,8 @@ class Knowledge:
     document: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
 
-def load(path: Path) -> Knowledge:
-    """Reads a public file; BadInput with one sentence when it is not one."""
+def read_document(path: Path) -> dict[str, Any]:
+    """The content of a public file; BadInput with one sentence when it is not one."""
     try:
         document = msgspec.json.decode(path.read_bytes())
     except OSError as error:
@@ -62,7 +62,12 @@ def load(path: Path) -> Knowledge:
         raise BadInput(f"{path}: not JSON: {error}") from None
     if not isinstance(document, dict):
         raise BadInput(f"{path}: a table of public knowledge is expected, got {type(document).__name__}")
-    return parse(document, str(path))
+    return document
+
+
+def load(path: Path) -> Knowledge:
+    """Reads a public file; BadInput with one sentence when it is not one."""
+    return parse(read_document(path), str(path))
 
 
 def parse(document: dict[str, Any], where: str = "public knowledge") -> Knowledge:

@@ -19,7 +19,7 @@ from emulator.spec import Place, WorldSpec
 from testbed.errors import BadInput
 from testbed.scenario import Scenario
 from testbed.scenario.node_tables import EdgeNode, Node
-from testbed.twin.knowledge import Settings
+from testbed.twin.knowledge import Settings, read_document
 
 _NODE: TypeAdapter[Node] = TypeAdapter(Node)
 #: said of a node in the public document and no key of its table
@@ -125,15 +125,7 @@ def of_scenario(scenario: Scenario) -> Public:
 
 def read(path: Path) -> Public:
     """From the file that a twin is given; BadInput when it is not one."""
-    try:
-        document = msgspec.json.decode(path.read_bytes())
-    except OSError as error:
-        raise BadInput(f"{path}: cannot be read: {error.strerror}") from None
-    except msgspec.DecodeError as error:
-        raise BadInput(f"{path}: not JSON: {error}") from None
-    if not isinstance(document, dict):
-        raise BadInput(f"{path}: a table of public knowledge is expected, got {type(document).__name__}")
-    return of_document(document, str(path))
+    return of_document(read_document(path), str(path))
 
 
 def _node(name: str, table: dict[str, Any], where: str) -> Node:
