@@ -226,7 +226,7 @@ def test_a_server_killed_during_a_run_costs_it_nothing_and_is_caught_up_with(tmp
 
     url = f"store.influxdb.url={server.url}"
     ended = harness.run_in_time(tmp_path / "run", *SHORT, "--set", url, meanwhile=kill)
-    assert (ended.status, ended.failed()) == (0, {}), ended.output
+    assert (ended.status, ended.at_fault()) == (ended.status_due, {}), ended.output
     wanted = due(ended.run)
     missing = ended.report["telemetry"]["influxdb"]["behind_bytes"]
     assert_told(ended, "influxdb: unavailable", f"{missing} bytes of telemetry.jsonl not in it")
@@ -246,7 +246,7 @@ def test_where_no_server_listens_the_run_says_so_and_is_whole(tmp_path: Path) ->
         probe.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{probe.getsockname()[1]}"  # bound and not listening: nobody else's meanwhile
         ended = harness.run_in_time(tmp_path, *SHORT, "--set", f"store.influxdb.url={url}")
-    assert (ended.status, ended.failed()) == (0, {}), ended.output
+    assert (ended.status, ended.at_fault()) == (ended.status_due, {}), ended.output
     size = ended.run.telemetry_path.stat().st_size
     assert_told(ended, f"{size} bytes of telemetry.jsonl not in it", f"{url}: ", "Connection refused")
     assert ended.report["telemetry"]["embedded store"]["behind_bytes"] == 0

@@ -15,8 +15,8 @@ from tests.integration import harness
 
 
 def test_the_command_succeeds_and_every_verdict_holds(laptop: harness.Finished) -> None:
-    assert laptop.failed() == {}
-    assert laptop.status == 0, laptop.output
+    assert laptop.at_fault() == {}
+    assert laptop.status == laptop.status_due, laptop.output
 
 
 def test_what_entered_the_network_is_exactly_accounted_for(laptop: harness.Finished) -> None:
@@ -59,7 +59,7 @@ def test_both_deviations_were_found_in_time_and_named(laptop: harness.Finished) 
 def test_without_deviations_nothing_is_detected(clean: harness.Finished) -> None:
     assert clean.records("detection") == []
     assert clean.records("plant_event") == []
-    assert clean.failed() == {}
+    assert clean.at_fault() == {}
 
 
 def test_predictions_were_made_before_their_windows_were_over(laptop: harness.Finished) -> None:

@@ -23,8 +23,8 @@ def _links(ended: harness.Finished) -> dict[str, dict[str, Any]]:
 
 
 def test_the_command_succeeds_and_every_verdict_holds(multilayer: harness.Finished) -> None:
-    assert multilayer.failed() == {}
-    assert multilayer.status == 0, multilayer.output
+    assert multilayer.at_fault() == {}
+    assert multilayer.status == multilayer.status_due, multilayer.output
 
 
 def test_every_layer_carries_packets(multilayer: harness.Finished) -> None:
