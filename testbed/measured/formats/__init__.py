@@ -1,0 +1,1 @@
+"""Readers of recorded measurements, one module a format; `open_measurement` finds out which."""

@@ -1,0 +1,1 @@
+"""Models of a measured path that are calibrated on recordings, one module a kind."""
