@@ -38,6 +38,7 @@ from emulator.links.faults import is_corrupted, is_duplicated
 from emulator.links.flight import land, take_off
 from emulator.links.jitter import jitter_ns
 from emulator.links.loss import is_lost
+from emulator.links.process import process_ns
 from emulator.links.queue import can_make_room, dequeue, enqueue, has_room, leave, push_out
 from emulator.links.rate import sending_ends_ns
 from emulator.links.state import COPY, CORRUPT, IDLE, NEVER, RETRY, SENDING, WAITING
@@ -247,7 +248,13 @@ def _depart(net: Any, row: int, slot: int, now_ns: int) -> None:
     loss = link.loss
     if model.loss_trace >= 0:
         loss = loss_value(link, net.trace_table, net.trace_ns, net.trace_value, model.loss_trace, since_ns)
-    if is_lost(model, link, packet, loss):
+    lost = is_lost(model, link, packet, loss)
+    generated_ns = 0
+    if model.process >= 0:
+        # A packet that is lost otherwise moves the process on all the same.
+        generated_ns = process_ns(link, packet, net.process_value, model.process, since_ns)
+        lost = lost or generated_ns < 0
+    if lost:
         drop(net, slot, RADIO_LOSS, now_ns, row)
     else:
         if is_corrupted(model, link, packet):
@@ -257,7 +264,10 @@ def _depart(net: Any, row: int, slot: int, now_ns: int) -> None:
             flight_ns = int(
                 delay_value(link, net.trace_table, net.trace_ns, net.trace_value, model.delay_trace, since_ns)
             )
-        flight_ns += jitter_ns(model, link, packet, now_ns)
+        if model.process >= 0:
+            flight_ns = generated_ns
+        else:
+            flight_ns += jitter_ns(model, link, packet, now_ns)
         if packet.credit_ns > 0:
             packet.credited_ns = min(packet.credit_ns, flight_ns)
             packet.credit_ns -= packet.credited_ns

@@ -55,6 +55,7 @@ class Network(NamedTuple):
     trace_table: Any  # int64 [traces, 4] (emulator.links.state)
     trace_ns: Any  # int64 [values of all traces]: since ORIGIN
     trace_value: Any  # float64 [values of all traces]
+    process_value: Any  # float64: generated processes (emulator.links.process), packed
     medium: Any  # int64 [links, 2]: until when a shared medium is taken, and by which row
     packets: Any  # PACKET [slots]
     heap_ns: Any  # int64 [links]
@@ -152,6 +153,7 @@ def make_network(
         trace_table=models.table,
         trace_ns=models.times_ns,
         trace_value=models.values,
+        process_value=models.process_values,
         medium=np.full((links, 2), -1, np.int64),
         packets=records(packets),
         # A link is there at most once.

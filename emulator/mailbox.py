@@ -14,6 +14,7 @@ from emulator.events import schedule
 from emulator.jit import inline_packet_kernel, load_acquire, packet_kernel, store_release
 from emulator.layout import LATE_UPDATES, MAILBOX_SLOTS, NOW, POSTED, ROUTES, TAKEN
 from emulator.links.access import abandon, on_air
+from emulator.links.process import forget_process
 from emulator.links.queue import dequeue, leave
 from emulator.links.rate import change_rate, sending_ends_ns
 from emulator.links.state import CLASSES, IDLE, NEVER, RETRY, SENDING, WAITING
@@ -62,6 +63,7 @@ def _take_over(net: Any, row: int) -> None:
     link.loss_at = 0
     link.delivery_bytes = 0
     link.delivery_ns = 0
+    forget_process(link)
     for line in range(CLASSES):
         for column in range(BOOK_COLUMNS):
             net.books[row, line, column] = 0
@@ -91,6 +93,8 @@ def _change_model(net: Any, row: int, before: int, now_ns: int) -> None:
         if link.tx_phase == SENDING and link.tx_event_ns == NEVER:
             link.tx_phase = RETRY
             link.tx_event_ns = now_ns
+    if model.process != was.process:
+        forget_process(link)
     schedule(net, row, next_ns(link, net.packets))
 
 

@@ -18,6 +18,7 @@ from emulator.links.codel import CoDel, DropTail
 from emulator.links.faults import Faults
 from emulator.links.jitter import Exponential, Gamma, LogNormal, Normal, Pareto, Uniform
 from emulator.links.loss import GilbertElliott, Independent
+from emulator.links.process import Events, Process
 from emulator.links.ranges import between, duration_or_none_ms, ns
 from emulator.links.state import MODEL, TRACE_COUNT, TRACE_FIRST, TRACE_KIND, TRACE_PERIOD
 from emulator.links.trace import KINDS, Series, Traces
@@ -31,6 +32,7 @@ __all__ = [
     "CoDel",
     "DropTail",
     "DutyCycle",
+    "Events",
     "Exponential",
     "Faults",
     "Frames",
@@ -43,6 +45,7 @@ __all__ = [
     "NoAccess",
     "Normal",
     "Pareto",
+    "Process",
     "PureAloha",
     "Series",
     "SlottedAloha",
@@ -72,7 +75,8 @@ class LinkModel:
 
     `keep_order`: no packet overtakes another. `reroute`: packets queued on a link that is gone look for
     another way. `overhead_bytes`, `overhead_ms`: framing of the layer below, added to every packet.
-    `mtu_bytes`: longer packets are dropped; 0: any length.
+    `mtu_bytes`: longer packets are dropped; 0: any length. `process`: generated delay and outages instead of
+    propagation, jitter and a recorded delay.
     """
 
     name: str
@@ -82,6 +86,7 @@ class LinkModel:
     jitter: Exponential | Uniform | Normal | Gamma | LogNormal | Pareto = field(default_factory=Exponential)
     faults: Faults = field(default_factory=Faults)
     traces: Traces = field(default_factory=Traces)
+    process: Process | None = None
     keep_order: bool = True
     reroute: bool = False
     overhead_bytes: int = 0
@@ -97,6 +102,10 @@ class LinkModel:
         self.jitter.check(f"{where}jitter.")
         self.faults.check(f"{where}faults.")
         self.traces.check(f"{where}traces.")
+        if self.process is not None:
+            self.process.check(f"{where}process.")
+            if self.traces.delay is not None:
+                raise WorldError(f"{where}process and traces.delay are both given, allowed: one of them")
         between(self, where, 0, _LARGEST_BYTES, "overhead_bytes", "mtu_bytes")
         duration_or_none_ms(self, where, "overhead_ms")
 
@@ -109,7 +118,7 @@ class LinkModel:
         row["mtu_bytes"] = self.mtu_bytes
         for part in (self.queue, self.access, self.loss, self.jitter, self.faults):
             part.write(row)
-        for name in ("rate_trace", "delay_trace", "loss_trace"):
+        for name in ("rate_trace", "delay_trace", "loss_trace", "process"):
             row[name] = -1
 
 
@@ -117,7 +126,8 @@ class ModelSet:
     """The models of a network; index 0 is always the plain one.
 
     `rows` is MODEL [models], of which those of `spare` are free for models that are added later; `table`,
-    `times_ns` and `values` are all traces (emulator.links.trace), never empty. WorldError for a model that
+    `times_ns` and `values` are all traces (emulator.links.trace), `process_values` all generated processes
+    (emulator.links.process), never empty. WorldError for a model that
     no link can have.
     """
 
@@ -129,6 +139,7 @@ class ModelSet:
         table: list[tuple[int, int, int, int]] = []
         times_ns: list[Any] = []
         values: list[Any] = []
+        processes: list[Any] = []
         for index, model in enumerate(models, 1):
             self._write(model, index)
             traces = model.traces
@@ -147,9 +158,13 @@ class ModelSet:
                     table.append((entry[0], entry[1], entry[2], entry[3]))
                     times_ns.append(series.times_ns)
                     values.append(series.values)
+            if model.process is not None:
+                self.rows[index]["process"] = sum(map(len, processes))
+                processes.append(model.process.packed())
         self.table = np.array(table or [(0, 1, 0, 0)], np.int64)
         self.times_ns = np.concatenate(times_ns or [[0]]).astype(np.int64)
         self.values = np.concatenate(values or [[0.0]]).astype(np.float64)
+        self.process_values = np.concatenate(processes or [np.zeros(1)])
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -176,6 +191,10 @@ class ModelSet:
         if any((model.traces.rate, model.traces.delay, model.traces.loss, model.traces.deliveries)):
             raise WorldError(
                 f"link model {model.name!r}: traces are given, allowed: none once a network runs"
+            )
+        if model.process is not None:
+            raise WorldError(
+                f"link model {model.name!r}: process is given, allowed: none once a network runs"
             )
         if not self.spare:
             raise WorldError(

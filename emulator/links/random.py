@@ -20,6 +20,7 @@ BURST: Final = 3
 DUPLICATION: Final = 4
 CORRUPTION: Final = 5
 BACKOFF: Final = 6  # BACKOFF + attempt: one draw for each
+PROCESS: Final = 1000  # PROCESS + part of a generated process
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX_1 = np.uint64(0xBF58476D1CE4E5B9)

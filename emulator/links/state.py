@@ -82,6 +82,23 @@ LINK: Final = np.dtype(
         ("loss_at", "<i4"),
         ("delivery_bytes", "<i4"),
         ("delivery_ns", "<i8"),
+        # generated process (emulator.links.process): times since the start of the run
+        ("process_ns", "<i8"),  # 1 + when the last packet came, 0: none has
+        ("process_z", "<f8", (4,)),
+        ("segment_ns", "<i8"),
+        ("segment_end_ns", "<i8"),
+        ("level", "<f8"),
+        ("spread", "<f8"),
+        ("event_ns", "<i8"),
+        ("event_end_ns", "<i8"),
+        ("outage_ns", "<i8"),
+        ("outage_end_ns", "<i8"),
+        ("stall_end_ns", "<i8"),
+        ("cell_ns", "<i8"),
+        ("cell_end_ns", "<i8"),
+        ("stray_ns", "<i8"),
+        ("stray_outage_end_ns", "<i8"),
+        ("stray_end_ns", "<i8"),
     ],
     align=True,
 )
@@ -166,7 +183,7 @@ MODEL: Final = np.dtype(
         ("rate_trace", "<i4"),
         ("delay_trace", "<i4"),
         ("loss_trace", "<i4"),
-        ("_pad", "<i4"),
+        ("process", "<i4"),  # first value of a generated process, -1: none
     ],
     align=True,
 )

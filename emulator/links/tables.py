@@ -17,11 +17,14 @@ from emulator.links.model import (
     JITTERS,
     LOSSES,
     QUEUES,
+    Events,
     Faults,
     LinkModel,
+    Process,
     Series,
     Traces,
 )
+from emulator.links.process import SEGMENT_COLUMNS
 
 #: field of a model -> its settings by kind
 SETTINGS: Final[Mapping[str, Mapping[str, type]]] = {
@@ -43,6 +46,8 @@ def table_of(model: LinkModel) -> dict[str, Any]:
             value = dataclasses.asdict(value)
         elif field.name == "traces":
             value = {f.name: _series_table(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        elif field.name == "process":
+            value = None if value is None else _process_table(value)
         table[field.name] = value
     return table
 
@@ -56,6 +61,8 @@ def model_of(table: Mapping[str, Any]) -> LinkModel:
         values["faults"] = Faults(**values["faults"])
     if "traces" in values:
         values["traces"] = Traces(**{key: _series_of(value) for key, value in values["traces"].items()})
+    if values.get("process") is not None:
+        values["process"] = _process_of(values["process"])
     return LinkModel(**values)
 
 
@@ -63,6 +70,37 @@ def settings_of(field: str, table: Mapping[str, Any]) -> Any:
     """The settings of a model's field ("queue", "access", "loss" or "jitter") from their table."""
     values = dict(table)
     return SETTINGS[field][values.pop("kind")](**values)
+
+
+def _process_table(process: Process) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for field in dataclasses.fields(process):
+        value = getattr(process, field.name)
+        if isinstance(value, Events):
+            value = {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        values[field.name] = _plain(value)
+    return values
+
+
+def _plain(value: Any) -> Any:
+    return value.tolist() if isinstance(value, np.ndarray) else value
+
+
+def _process_of(table: Mapping[str, Any]) -> Process:
+    values = dict(table)
+    for name in ("events", "strays"):
+        values[name] = Events(**{key: _array(value) for key, value in values[name].items()})
+    patterns = np.array(values.pop("patterns"), np.float64)
+    components = np.array(values.pop("components"), np.float64)
+    return Process(
+        patterns=patterns if patterns.size else np.zeros((0, 0, SEGMENT_COLUMNS)),
+        components=components if components.size else np.zeros((0, 2)),
+        **{key: _array(value) for key, value in values.items()},
+    )
+
+
+def _array(value: Any) -> Any:
+    return np.array(value, np.float64) if isinstance(value, list) else value
 
 
 def _series_table(series: Series | None) -> dict[str, Any] | None:

@@ -1,0 +1,83 @@
+"""Statistics that models are calibrated to: medians of 100 ms, their autocorrelation, the share of slots.
+
+As few as a calibration needs, fast, on plain arrays; the measures of fidelity are not here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from testbed.measured.measurement import Array
+
+#: medians are taken over this long
+BIN_S: Final = 0.1
+
+
+@dataclass(frozen=True)
+class Bins:
+    """Which samples fall into which 100 ms; made once for the sending times of a measurement."""
+
+    count: int
+    #: [n] bin of each sample, ascending
+    index: NDArray[np.int64]
+    #: POSIX seconds of the start of the first bin
+    begin_s: float
+
+    @classmethod
+    def of(cls, times_s: Array) -> Bins:
+        """Bins begin at whole tenths of a second."""
+        index = np.floor(times_s / BIN_S).astype(np.int64)
+        first = int(index[0])
+        return cls(int(index[-1]) - first + 1, index - first, first * BIN_S)
+
+    @property
+    def middles_s(self) -> Array:
+        """[count] POSIX seconds."""
+        return np.asarray(self.begin_s + BIN_S * (np.arange(self.count) + 0.5), dtype=np.float64)
+
+    def medians(self, values: Array) -> Array:
+        """[count] median of the values of each bin, a straight line over bins without one.
+
+        Lost samples (nan) do not count; one at least must have a value.
+        """
+        kept = np.isfinite(values)
+        index = self.index[kept]
+        order = np.lexsort((values[kept], index))
+        ordered = values[kept][order]
+        starts = np.flatnonzero(np.diff(index, prepend=-1))
+        sizes = np.diff(starts, append=len(index))
+        medians = 0.5 * (ordered[starts + (sizes - 1) // 2] + ordered[starts + sizes // 2])
+        return np.asarray(np.interp(np.arange(self.count), index[starts], medians), dtype=np.float64)
+
+
+def autocovariance(series: Array, lags: Sequence[int]) -> Array:
+    """[lags] mean product of values so many bins apart, about the mean of all; nan beyond the series."""
+    centred = series - series.mean()
+    count = len(series)
+    return np.array([centred[: count - n] @ centred[n:] / (count - n) if n < count else np.nan for n in lags])
+
+
+def autocorrelation(series: Array, lags: Sequence[int]) -> Array:
+    """[lags] autocovariance over the variance; nan beyond the series, 0 for what never changes."""
+    variance = float(series.var())
+    if variance == 0.0:
+        return np.zeros(len(lags))
+    return np.asarray(autocovariance(series, lags) / variance, dtype=np.float64)
+
+
+def slot_share(series: Array, times_s: Array, period_s: float, offset_s: float) -> float:
+    """Share of the variance of `series` [n] that the means of its slots explain."""
+    variance = float(series.var())
+    if variance == 0.0:
+        return 0.0
+    slot = np.floor((times_s - offset_s) / period_s).astype(np.int64)
+    slot -= slot.min()
+    count = np.bincount(slot)
+    used = count > 0
+    means = np.bincount(slot, series)[used] / count[used]
+    return float(count[used] @ (means - series.mean()) ** 2) / len(series) / variance

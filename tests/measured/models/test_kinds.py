@@ -1,0 +1,104 @@
+"""Every kind of model is calibrated, frozen, written, read and played alike."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from testbed.errors import BadInput
+from testbed.measured.measurement import Measurement
+from testbed.measured.models import file, kinds
+from testbed.measured.models.contract import Fitted
+from tests.measured.models.made import noise, slotted
+
+GENERATED = ("autoregressive", "empirical", "slots")
+#: a generated median, 95th and 99th percentile are as near to those calibrated on
+QUANTILES = {0.5: 0.03, 0.95: 0.05, 0.99: 0.10}
+
+
+@pytest.fixture(scope="module")
+def data() -> Measurement:
+    return slotted()
+
+
+@pytest.fixture(scope="module")
+def fitted(data: Measurement) -> dict[str, Fitted]:
+    return {name: kind.fit([data]) for name, kind in kinds().items()}
+
+
+def test_there_are_kinds_by_name_and_each_says_what_it_is() -> None:
+    assert {"constant", *GENERATED} <= set(kinds())
+    assert all(kind.name == name and kind.about for name, kind in kinds().items())
+
+
+def test_what_is_played_follows_from_the_seed(fitted: dict[str, Fitted], data: Measurement) -> None:
+    times_s = data.times_s[:2000]
+    for name, model in fitted.items():
+        assert np.array_equal(model.play(times_s, 1), model.play(times_s, 1), equal_nan=True)
+        differs = not np.array_equal(model.play(times_s, 1), model.play(times_s, 2), equal_nan=True)
+        assert differs == (name != "constant")
+
+
+def test_a_model_read_from_its_file_plays_the_same(fitted: dict[str, Fitted], tmp_path: Path) -> None:
+    times_s = 1.7e9 + np.arange(0.0, 100.0, 0.1)
+    for name, model in fitted.items():
+        file.write(model, tmp_path / "model.json", calibrated_on="made-up")
+        again = file.read(tmp_path / "model.json")
+        assert again.name == name
+        assert np.array_equal(again.play(times_s, 5), model.play(times_s, 5), equal_nan=True)
+        read = kinds()[name].read(json.loads(json.dumps(model.parameters())))
+        assert read.parameters() == model.parameters()
+
+
+# without strata, a few minutes of strongly correlated levels are not those of ten minutes
+@pytest.mark.parametrize("name", ["empirical", "slots"])
+def test_generated_quantiles_are_those_of_the_calibration(
+    name: str, fitted: dict[str, Fitted], data: Measurement
+) -> None:
+    values = data.values[data.answered]
+    for seed in (1, 2, 3):
+        made = fitted[name].play(data.times_s, seed)
+        made = made[np.isfinite(made)]
+        for level, tolerance in QUANTILES.items():
+            assert np.quantile(made, level) == pytest.approx(np.quantile(values, level), rel=tolerance)
+
+
+def test_the_constant_is_the_median_and_loses_nothing(fitted: dict[str, Fitted], data: Measurement) -> None:
+    assert np.allclose(fitted["constant"].play(data.times_s[:50], 1), np.nanmedian(data.values), atol=1e-6)
+
+
+@pytest.mark.parametrize("name", GENERATED)
+def test_losses_are_as_frequent_as_in_the_calibration(
+    name: str, fitted: dict[str, Fitted], data: Measurement
+) -> None:
+    played = np.concatenate([fitted[name].play(data.times_s, seed) for seed in range(4)])
+    # four standard errors of the estimate from 300 losses calibrated on, and of 1,200 generated
+    assert np.isnan(played).mean() == pytest.approx(np.isnan(data.values).mean(), rel=0.12)
+
+
+def test_slots_change_level_on_the_grid_of_the_calibration(fitted: dict[str, Fitted]) -> None:
+    times_s = 1_800_000_000.0 + np.arange(0.0, 600.0, 0.05)
+    made = fitted["slots"].play(times_s, 3)
+    steps = np.abs(np.diff([np.nanmedian(made[n : n + 20]) for n in range(0, len(made), 20)]))
+    phase_s = (times_s[20::20] - 12.0) % 15.0
+    assert np.median(steps[phase_s == 0.0]) > 5.0 * np.median(steps[phase_s != 0.0])
+
+
+def test_without_a_grid_in_the_data_no_slots_are_played() -> None:
+    model = kinds()["slots"].fit([noise()])
+    assert model.parameters()["segments"]["offset_s"] is None
+
+
+def test_too_little_and_the_wrong_quantity_are_refused(data: Measurement) -> None:
+    few = data.between(data.begin_s, data.begin_s + 1.0)
+    rate = Measurement("rates.csv", "rate", data.times_s, data.values, losses_known=False)
+    for kind in kinds().values():
+        with pytest.raises(BadInput, match="answered samples, model"):
+            kind.fit([few])
+        with pytest.raises(BadInput, match=r"rates.csv: holds throughput, model"):
+            kind.fit([rate])
+        with pytest.raises(BadInput, match="no measurement to calibrate on"):
+            kind.fit([])
