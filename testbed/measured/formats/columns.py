@@ -27,6 +27,8 @@ _RATE_NAMES: Final = {
     "mbits": "mbps", "gbps": "gbps", "gbit": "gbps",
 }  # fmt: skip
 
+#: processed results of irtt in the LENS data sets: ms, -1 where the probe was lost, then 0 in the others
+LENS_COLUMNS: Final = frozenset(("rtt", "uplink", "downlink"))
 #: words of names, most telling first
 _CLOCK_WORDS: Final = ("unix", "epoch", "posix", "utc", "timestamp", "datetime", "time", "date", "ts", "t")
 _SENT_WORDS: Final = ("sent", "send", "tx", "stime", "departure")
@@ -106,6 +108,8 @@ class Chosen:
     received_unit: str = ""
     bound: int = -1
     bound_unit: str = ""
+    #: other columns in which -1 says that the probe was lost
+    also_lost: tuple[int, ...] = ()
     #: what had to be assumed, a sentence each
     remarks: tuple[str, ...] = ()
 
@@ -116,6 +120,11 @@ def choose(name: str, header: Sequence[str], columns: Columns, quantity: Quantit
     Raises `BadInput` naming the file, and the columns that there are, when they cannot be told.
     """
     words = [_words(column) for column in header]
+    of_lens = {one.strip(): index for index, one in enumerate(header) if one.strip() in LENS_COLUMNS}
+    if len(of_lens) == len(LENS_COLUMNS) and not columns.value:
+        columns = replace(
+            columns, value="uplink" if quantity == "delay" else "rtt", unit=columns.unit or "ms"
+        )
     place = {key: _place(name, header, getattr(columns, key)) for key in
              ("time", "value", "seq", "received", "bound")}  # fmt: skip
     time = place["time"] if place["time"] >= 0 else _clock(words, place["value"])
@@ -146,6 +155,10 @@ def choose(name: str, header: Sequence[str], columns: Columns, quantity: Quantit
             )
     if found is None:
         found = _quantity(words[value], columns.unit)
+    also_lost: tuple[int, ...] = ()
+    if len(of_lens) == len(LENS_COLUMNS) and value in of_lens.values():
+        found = "rtt" if value == of_lens["rtt"] else "delay"
+        also_lost = tuple(place for place in of_lens.values() if place != value)
     unit = columns.unit or _unit(words[value], found)
     if columns.unit and (columns.unit in RATE_UNITS_MBPS) != (found == "rate"):
         raise BadInput(f"--columns unit={columns.unit}: is no unit of {header[value]}, taken for {found}")
@@ -158,7 +171,7 @@ def choose(name: str, header: Sequence[str], columns: Columns, quantity: Quantit
     return Chosen(
         found, time, columns.time_unit or _time_unit(words[time]), value, unit, number, received,
         _time_unit(words[received]) if received >= 0 else "", bound,
-        _time_unit(words[bound]) if bound >= 0 else "", tuple(remarks),
+        _time_unit(words[bound]) if bound >= 0 else "", also_lost, tuple(remarks),
     )  # fmt: skip
 
 

@@ -14,12 +14,19 @@ from typing import Final
 import numpy as np
 
 from testbed.errors import BadInput
-from testbed.measured.formats import ping_text, table
+from testbed.measured.formats import (
+    iperf3_json,
+    irtt_json,
+    mahimahi_trace,
+    owping_raw,
+    ping_text,
+    table,
+)
 from testbed.measured.formats.columns import Columns
 from testbed.measured.formats.source import Source
 from testbed.measured.measurement import QUANTITIES, Found, Measurement, Quantity
 
-FORMATS: Final = "ping -D text, CSV"
+FORMATS: Final = "ping -D text, irtt JSON, iperf3 JSON, owping -R, Mahimahi traces, CSV"
 
 
 def open_measurement(
@@ -62,8 +69,14 @@ def _one(path: str | Path, columns: Columns, quantity: Quantity | None) -> Measu
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise BadInput(f"{source.name}: is text in UTF-16, allowed: UTF-8")
     result = None
-    if ping_text.recognises(head):
+    if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
+        result = _of_json(source, columns, quantity)
+    elif ping_text.recognises(head):
         result = ping_text.read(source)
+    elif owping_raw.recognises(head):
+        result = owping_raw.read(source)
+    elif mahimahi_trace.recognises(head):
+        result = mahimahi_trace.read(source)
     elif table.recognises(head):
         result = table.read(source, columns, quantity)
     if result is None:
@@ -73,6 +86,14 @@ def _one(path: str | Path, columns: Columns, quantity: Quantity | None) -> Measu
             f"{source.name}: holds {QUANTITIES[result.quantity]}, and {QUANTITIES[quantity]} is asked for"
         )
     return result
+
+
+def _of_json(source: Source, columns: Columns, quantity: Quantity | None) -> Measurement:
+    if irtt_json.recognises(source.head):
+        return irtt_json.read(source, columns, quantity)
+    if iperf3_json.recognises(source.head):
+        return iperf3_json.read(source)
+    raise BadInput(f"{source.name}: is JSON, but neither of irtt (round_trips) nor of iperf3 (intervals)")
 
 
 def _joined(parts: list[Measurement]) -> Measurement:

@@ -137,7 +137,8 @@ class _Reading:
         chosen = self._chosen
         read: list[Array] = [np.empty(0)] * len(columns)
         lost = np.zeros(len(kept), np.bool_)
-        for index in {chosen.time, chosen.value, chosen.number, chosen.received, chosen.bound} - {-1}:
+        needed = {chosen.time, chosen.value, chosen.number, chosen.received, chosen.bound, *chosen.also_lost}
+        for index in needed - {-1}:
             texts = columns[index]
             try:
                 if index in self._units and (self._units[index] == _TEXT or cells.is_instant(texts[0])):
@@ -206,6 +207,8 @@ class _Reading:
             values = read[chosen.value]
             if self._lost is not None:
                 lost = lost | (np.isnan(values) if math.isnan(self._lost) else values == self._lost)
+            for other in chosen.also_lost:
+                lost = lost | (read[other] == -1.0)
             values = self._scaled(values)
         if chosen.bound >= 0 and len(times_s):
             bounds_ms = read[chosen.bound] * TIME_UNITS_S[chosen.bound_unit or "s"] * 1e3

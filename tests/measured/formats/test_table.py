@@ -166,6 +166,23 @@ def test_two_stamps_make_a_one_way_delay_with_its_bound(tmp_path: Path) -> None:
     assert read.clock_bound_ms == pytest.approx(0.15)
 
 
+LENS = """timestamp,rtt,uplink,downlink
+1705744800616897349,0,0,-1
+1705744800626565141,120.126123,72.439368,47.68675
+1705744800636737402,109.976237,62.295097,47.681199
+1705744800646307744,-1,0,0
+1705744800656691526,0,-1,0
+"""
+
+
+def test_processed_results_of_lens_mark_losses_in_any_of_their_columns(tmp_path: Path) -> None:
+    read = open_measurement(_file(tmp_path, LENS))
+    assert read.values == pytest.approx([np.nan, 120.126123, 109.976237, np.nan, np.nan], nan_ok=True)
+    assert read.losses_known
+    up = open_measurement(_file(tmp_path, LENS), "value=uplink")
+    assert (up.quantity, np.nanmax(up.values)) == ("delay", 72.439368)
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
