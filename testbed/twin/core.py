@@ -22,6 +22,7 @@ from testbed.twin.believed import SAME_RATE, Believed
 from testbed.twin.channels import Channels
 from testbed.twin.detect import Alarm, threshold_for
 from testbed.twin.events import Channel, Events
+from testbed.twin.forecast import rehearse as rehearse_forecasts
 from testbed.twin.intake import Intake
 from testbed.twin.knowledge import Knowledge
 from testbed.twin.links import LinkBelief
@@ -115,6 +116,7 @@ class Twin:
     def rehearse(self) -> None:
         """Computes the first window's network once, so that nothing is compiled or read after the start."""
         self._network.at(0.0, frozenset())
+        rehearse_forecasts()
 
     def begin(self, start_ns: int) -> None:
         """The run starts at `start_ns` on the host's monotonic clock."""

@@ -1,6 +1,7 @@
 """Forecasting the next window of a quantity from the windows before it, with a band.
 
-Knows nothing of links: values are in a unit of their own, and the owner maps them to what is predicted.
+Knows nothing of links: values are in a unit of their own, and the owner maps them to what is predicted. What
+is computed is in `forecast_kernels`.
 """
 
 from __future__ import annotations
@@ -10,23 +11,9 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from testbed.twin.detect import Whitener
-from testbed.twin.filters import Z90, ForgettingMean, Reservoir
-
-#: windows after which a residual's band is taken from residuals instead of from a prior
-_ENOUGH = 12
-#: windows after which the extremes among them stand for the 5 % and 95 % quantiles
-_PLENTY = 30
-#: longest period looked for, windows
-_LONGEST = 64
-_LAGS: Final = np.arange(2, _LONGEST + 1)
-#: errors are averages over so many windows, and forget the older ones
-_REMEMBERED = 40
-_LEAST_WEIGHT = 1.0 / _REMEMBERED
-#: places for past values: more than count, so that they have to be moved now and then only
-_KEPT = 4 * _LONGEST
+from testbed.twin import forecast_kernels as kernels
+from testbed.twin.forecast_kernels import Vector
 
 
 class Seasons:
@@ -34,94 +21,32 @@ class Seasons:
 
     Many periods are tried, so one is believed only when its errors have been much smaller than those of
     the median of all, over as many windows as it is long and at least `TRIED`.
+
+    `block`: numbers of which it is a view, as `forecast_kernels` lays them out; its own without any.
     """
 
-    #: share of the usual error that a period's may have
-    CONVINCING = 0.5
-    #: windows compared before a period may be believed, and errors seen before it is used
-    TRIED = 8
-    USED = 6
+    CONVINCING: Final = kernels.CONVINCING
+    TRIED: Final = kernels.TRIED
+    USED: Final = kernels.USED
 
-    def __init__(self) -> None:
-        #: the values so far, of which the last `_LONGEST` count, and where the next one goes
-        self._history: NDArray[np.float64] = np.full(_KEPT, math.nan)
-        self._end = _LONGEST + 1
-        # one entry a lag, as in `_LAGS`
-        self._errors = np.zeros(len(_LAGS))
-        self._usual = np.zeros(len(_LAGS))
-        self._counts = np.zeros(len(_LAGS), np.int64)
-        #: values since the last gap; whether every lag was compared so often that counts do not matter
-        self._unbroken, self._settled = 0, False
-        #: the best period, 0 for none; None: to be looked for
-        self._best: int | None = 0
-        #: errors of the periods that were believed
-        self.past = Reservoir(96)
+    def __init__(self, block: Vector | None = None) -> None:
+        if block is None:
+            block = np.zeros(kernels.SEASONS_LENGTH)
+            kernels.new_seasons(block)
+        self._block = block
 
     def expected(self, steps: int = 1) -> float | None:
         """The value `steps` windows on by the best period; None when no convincing one has a value."""
-        lag = self._best
-        if lag is None:
-            lag = self._best = self._look()
-        if not lag:
-            return None
-        value: float = self._history.item(self._end - lag + (steps - 1) % lag)
+        value: float = kernels.seasons_expected(self._block, steps)
         return None if math.isnan(value) else value
-
-    def _look(self) -> int:
-        share = self._errors / np.maximum(self._usual, 1e-12)
-        if not self._settled:
-            tried = self._counts >= _NEEDED
-            if not tried.any():
-                return 0
-            share[~tried] = math.inf
-        best = int(share.argmin())
-        return _LAGS.item(best) if share.item(best) < self.CONVINCING else 0
 
     def learn(self, value: float, middle: float) -> None:
         """A window's value; `middle` is what would have been said without any period."""
-        expected = self.expected()
-        if expected is not None:
-            self.past.add(value - expected)
-        before = self._history[self._end - 2 : self._end - _LONGEST - 1 : -1]
-        if self._settled and self._unbroken >= _LONGEST:
-            self._errors += (np.abs(value - before) - self._errors) * _LEAST_WEIGHT
-            self._usual += (abs(value - middle) - self._usual) * _LEAST_WEIGHT
-        else:
-            known = ~np.isnan(before)
-            counts = self._counts[known] + 1
-            weight = 1.0 / np.minimum(counts, _REMEMBERED)
-            errors, usual = self._errors[known], self._usual[known]
-            self._counts[known] = counts
-            self._errors[known] = errors + (np.abs(value - before[known]) - errors) * weight
-            self._usual[known] = usual + (abs(value - middle) - usual) * weight
-            self._settled = bool(self._counts.min() >= _LONGEST)
-        self._unbroken += 1
-        self._best = None
-        self._step(value)
+        kernels.seasons_learn(self._block, float(value), float(middle))
 
     def miss(self) -> None:
         """A window without a value."""
-        self._unbroken = 0
-        self._step(math.nan)
-
-    def _step(self, value: float) -> None:
-        if self._end == _KEPT:
-            self._end = _LONGEST + 1
-            self._history[: self._end] = self._history[-self._end :]
-        self._history[self._end] = value
-        self._end += 1
-
-    def copy(self) -> Seasons:
-        other = Seasons()
-        other._history[:], other._errors[:] = self._history, self._errors
-        other._usual[:], other._counts[:] = self._usual, self._counts
-        other._unbroken, other._settled = self._unbroken, self._settled
-        other._end, other._best, other.past = self._end, self._best, self.past.copy()
-        return other
-
-
-#: how often a lag has to be compared before its period may be believed
-_NEEDED: Final = np.maximum(_LAGS, Seasons.TRIED)
+        kernels.seasons_miss(self._block)
 
 
 @dataclass(slots=True)
@@ -150,27 +75,31 @@ class Levels:
 
     Adaptive conformal inference (Gibbs and Candes 2021, eq. 2), each end by itself: where the next window is
     not like those before, such as when load comes and goes, quantiles of the past hold less than they say.
+
+    `block`: numbers of which it is a view; its own without any.
     """
 
-    PASSED: Final = 0.05
-    _GAIN: Final = 0.02
-    _LEAST, _MOST = 0.001, 0.15
+    PASSED: Final = kernels.PASSED
 
-    def __init__(self) -> None:
-        self.low = self.high = self.PASSED
+    def __init__(self, block: Vector | None = None) -> None:
+        if block is None:
+            block = np.zeros(kernels.LEVELS_LENGTH)
+            kernels.new_levels(block)
+        self._block = block
+
+    @property
+    def low(self) -> float:
+        """That of the lower end."""
+        return self._block.item(0)
+
+    @property
+    def high(self) -> float:
+        """That of the upper end, from above."""
+        return self._block.item(1)
 
     def learn(self, below: bool, above: bool) -> None:
         """Whether a value was below the lower end, or above the upper one."""
-        self.low = self._moved(self.low, below)
-        self.high = self._moved(self.high, above)
-
-    def _moved(self, level: float, passed: bool) -> float:
-        return min(max(level + self._GAIN * (self.PASSED - passed), self._LEAST), self._MOST)
-
-    def copy(self) -> Levels:
-        other = Levels()
-        other.low, other.high = self.low, self.high
-        return other
+        kernels.levels_learn(self._block, below, above)
 
 
 class Forecast:
@@ -182,97 +111,60 @@ class Forecast:
     they come back (tasks offloaded every few seconds), the value of one period ago is.
     """
 
+    __slots__ = ("_known",)
+
     def __init__(self, prior: float, prior_sd: float) -> None:
-        self.noise = Whitener(prior_sd, 1e-3 * prior_sd, memory=120, prior_weight=4)
-        self.past = Reservoir(96)
-        self.seasons = Seasons()
-        self.prior = prior
-        self._error_usual, self._error_last = ForgettingMean(60), ForgettingMean(60)
-        self.levels = Levels()
-        #: ends of the next window's band, in the unit of the values
-        self._ends: tuple[float, float] | None = None
+        self._known = kernels.new_forecast(prior, prior_sd, 1e-3 * prior_sd, memory=120.0, weight=4.0)
 
     @property
     def mean(self) -> float:
         """Mean of what was usual."""
-        return self.past.moments()[0] if self.past.count else self.prior
+        return float(kernels.forecast_mean(self._known))
 
     @property
-    def _persists(self) -> bool:
-        return self.past.count >= _ENOUGH and self._error_last.value < 0.97 * self._error_usual.value
+    def seasons(self) -> Seasons:
+        """What it knows of periods."""
+        return Seasons(self._known[kernels.SEASONS :])
+
+    @property
+    def levels(self) -> Levels:
+        """Where its bands end."""
+        return Levels(self._known[kernels.LEVELS : kernels.PAST])
+
+    @property
+    def ends(self) -> tuple[float, float] | None:
+        """Ends of the band that the next window's value is held against, in the unit of the values."""
+        low, high = self._known[kernels.ENDS : kernels.ENDS + 2].tolist()
+        return None if math.isnan(low) else (low, high)
 
     def band(self, base: float, scale: float, belief_sd: float, low: float, steps: int = 1) -> Band:
         """The prediction of base + scale x value, not below `low`, `steps` windows on.
 
         `belief_sd` is the doubt about base.
         """
-        if steps == 1:
-            self._ends = None
-        seasonal = self.seasons.expected(steps)
-        if seasonal is not None and self.seasons.past.count >= Seasons.USED:
-            return self._seasonal_band(seasonal, base, scale, belief_sd, low, steps)
-        mean, past = self.mean, self.past
-        shift, width = 0.0, 1.0
-        if self._persists:
-            kept = self.noise.phi ** (steps - 1)
-            shift, width = kept * self.noise.forecast(), math.sqrt(1.0 - (kept * self.noise.phi) ** 2)
-        spread = max(self.noise.sd, past.moments()[1] if past.count > 2 else 0.0)
-        sd = max(math.hypot(scale * width * spread, belief_sd), 1e-9)
-        centre = max(base + scale * (mean + shift), low)
-        below, above = max(centre - Z90 * sd, low), centre + Z90 * sd
-        if past.count < _ENOUGH:
-            return Band(centre, sd, below, above)
-        ends = tuple(
-            mean + shift + width * (past.quantile(q) - mean)
-            for q in (self.levels.low, 0.5, 1.0 - self.levels.high)
+        made = kernels.forecast_band(
+            self._known, float(base), float(scale), float(belief_sd), float(low), steps
         )
-        low90, median, high90 = (max(base + scale * value, low) for value in ends)
-        if past.count < _PLENTY:
-            low90, high90 = min(low90, below), max(high90, above)
-        elif steps == 1:
-            self._ends = ends[0], ends[2]
-        return Band(centre, sd, low90, high90, median)
-
-    def _seasonal_band(
-        self, seasonal: float, base: float, scale: float, belief_sd: float, low: float, steps: int
-    ) -> Band:
-        errors = self.seasons.past
-        centre = max(base + scale * seasonal, low)
-        sd = max(math.hypot(scale * errors.moments()[1], belief_sd), 1e-9)
-        levels = self.levels.low, 1.0 - self.levels.high
-        ends = seasonal + errors.quantile(levels[0]), seasonal + errors.quantile(levels[1])
-        low90, high90 = base + scale * ends[0], base + scale * ends[1]
-        if errors.count >= _PLENTY and steps == 1:
-            self._ends = ends
-        if errors.count < _PLENTY:
-            low90, high90 = min(low90, centre - Z90 * sd), max(high90, centre + Z90 * sd)
-        return Band(centre, sd, max(low90, low), max(high90, low), centre)
+        return Band(*made)
 
     def learn(self, value: float) -> float:
         """A window's value; returns its deviation from the mean, whitened."""
-        mean = self.mean
-        if self._ends is not None:
-            self.levels.learn(value < self._ends[0], value > self._ends[1])
-            self._ends = None
-        middle = self.past.quantile(0.5) if self.past.count else mean
-        self.seasons.learn(value, middle)
-        if self.past.count >= _ENOUGH:
-            width = math.sqrt(1.0 - self.noise.phi**2)
-            moved = mean + self.noise.forecast() + width * (middle - mean)
-            self._error_usual.add(abs(value - middle))
-            self._error_last.add(abs(value - moved))
-        z = self.noise.innovation(value - mean)
-        self.noise.learn(value - mean)
-        self.past.add(value)
-        return z
+        return kernels.forecast_learn(self._known, float(value))  # type: ignore[no-any-return]
 
     def miss(self) -> None:
         """A window without an observation."""
-        self.noise.skip()
-        self.seasons.miss()
+        kernels.forecast_miss(self._known)
 
     def copy(self) -> Forecast:
-        other = Forecast(self.prior, 1.0)
-        other.noise, other.past = self.noise.copy(), self.past.copy()
-        other.seasons, other.levels = self.seasons.copy(), self.levels.copy()
+        """The same forecast, for another quantity that goes on alike."""
+        other = Forecast.__new__(Forecast)
+        other._known = kernels.renewed(self._known)
         return other
+
+
+def rehearse() -> None:
+    """Has everything compiled, or read from the cache, that a forecast is computed with."""
+    forecast = Forecast(0.0, 1.0)
+    forecast.band(0.0, 1.0, 0.0, 0.0)
+    forecast.learn(0.0)
+    forecast.miss()

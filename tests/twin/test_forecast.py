@@ -139,9 +139,9 @@ def test_looking_further_ahead_teaches_the_next_window_nothing() -> None:
         forecast.band(0.0, 1.0, 0.0, -1e9)
         forecast.learn(value)
     forecast.band(0.0, 1.0, 0.0, -1e9)
-    before = forecast._ends
+    before = forecast.ends
     forecast.band(0.0, 1.0, 0.0, -1e9, steps=50)
-    assert forecast._ends == before
+    assert forecast.ends == before
 
 
 def test_a_period_is_continued_further_ahead() -> None:
