@@ -50,7 +50,7 @@ _DERIVED: Final = frozenset(
     ("var", "rttvar", "std", "stddev", "mdev", "sd", "loss", "min", "max", "best", "worst", "jitter", "count",
      "start", "end", "send", "sent", "packets", "priority")
 )  # fmt: skip
-_KEYS: Final = ("time", "value", "seq", "received", "bound", "unit", "time_unit", "lost", "stamped")
+_KEYS: Final = ("time", "value", "seq", "received", "bound", "unit", "time_unit", "lost", "stamped", "flow")
 
 
 @dataclass(frozen=True)
@@ -69,10 +69,15 @@ class Columns:
     #: value of probes that were lost: a number, nan, or none
     lost: str = ""
     stamped: Literal["", "sent", "received"] = ""
+    #: part of the name of a flow, where a file holds several
+    flow: str = ""
 
     @classmethod
     def parse(cls, text: str) -> Columns:
-        """From `time=COL,value=COL[,seq=COL][,unit=UNIT]...`. Raises `BadInput` naming the key."""
+        """From `time=COL,value=COL[,seq=COL][,unit=UNIT]...`, of captures and runs `flow=NAME`.
+
+        Raises `BadInput` naming the key.
+        """
         values: dict[str, str] = {}
         for entry in filter(None, (part.strip() for part in text.split(","))):
             key, equals, value = (part.strip() for part in entry.partition("="))

@@ -15,10 +15,12 @@ import numpy as np
 
 from testbed.errors import BadInput
 from testbed.measured.formats import (
+    frames,
     iperf3_json,
     irtt_json,
     mahimahi_trace,
     owping_raw,
+    packet_capture,
     ping_text,
     table,
 )
@@ -26,7 +28,7 @@ from testbed.measured.formats.columns import Columns
 from testbed.measured.formats.source import Source
 from testbed.measured.measurement import QUANTITIES, Found, Measurement, Quantity
 
-FORMATS: Final = "ping -D text, irtt JSON, iperf3 JSON, owping -R, Mahimahi traces, CSV"
+FORMATS: Final = "ping -D text, irtt JSON, iperf3 JSON, owping -R, pcap and pcapng, Mahimahi traces, CSV"
 
 
 def open_measurement(
@@ -49,7 +51,7 @@ def open_measurement(
         raise BadInput(f"the quantity is {quantity!r}, allowed: {', '.join(QUANTITIES)}")
     if not isinstance(columns, Columns):
         columns = Columns.parse(columns or "")
-    result = _joined([_one(path, columns, quantity) for path in given])
+    result = _joined([_one(path, columns, quantity) for path in _with_both_ends(given)])
     if begin_s is None and end_s is None:
         return result
     low = result.begin_s if begin_s is None else begin_s
@@ -63,13 +65,34 @@ def open_measurement(
         ) from None
 
 
-def _one(path: str | Path, columns: Columns, quantity: Quantity | None) -> Measurement:
-    source = Source(Path(path), str(path))
+def _with_both_ends(given: list[str | Path]) -> list[str]:
+    """Two captures of the same time are the two ends of one path: written as FIRST+SECOND."""
+    names = [str(path) for path in given]
+    if len(names) == 2 and all(Path(name).is_file() for name in names):
+        sources = [Source(Path(name)) for name in names]
+        if all(frames.recognises(source.head) for source in sources):
+            (begin_s, end_s), (other_begin_s, other_end_s) = map(packet_capture.span_s, sources)
+            if begin_s <= other_end_s and other_begin_s <= end_s:
+                return ["+".join(names)]
+    return names
+
+
+def _one(path: str, columns: Columns, quantity: Quantity | None) -> Measurement:
+    ends = path.split("+")
+    if len(ends) == 2 and not Path(path).exists():
+        first, second = (Source(Path(end)) for end in ends)
+        for end in (first, second):
+            if not frames.recognises(end.head):
+                raise BadInput(f"{end.name}: is no capture; FIRST+SECOND must both be pcap or pcapng")
+        return _asked_for(packet_capture.read_both(first, second, columns.flow), quantity)
+    source = Source(Path(path), path)
     head = source.head
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise BadInput(f"{source.name}: is text in UTF-16, allowed: UTF-8")
     result = None
-    if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
+    if frames.recognises(head):
+        result = packet_capture.read(source, columns.flow)
+    elif head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
         result = _of_json(source, columns, quantity)
     elif ping_text.recognises(head):
         result = ping_text.read(source)
@@ -81,9 +104,13 @@ def _one(path: str | Path, columns: Columns, quantity: Quantity | None) -> Measu
         result = table.read(source, columns, quantity)
     if result is None:
         raise BadInput(f"{source.name}: has no format that is known, which are: {FORMATS}")
+    return _asked_for(result, quantity)
+
+
+def _asked_for(result: Measurement, quantity: Quantity | None) -> Measurement:
     if quantity is not None and result.quantity != quantity:
         raise BadInput(
-            f"{source.name}: holds {QUANTITIES[result.quantity]}, and {QUANTITIES[quantity]} is asked for"
+            f"{result.source}: holds {QUANTITIES[result.quantity]}, and {QUANTITIES[quantity]} is asked for"
         )
     return result
 
