@@ -73,13 +73,21 @@ class Rows:
     """Collects the rows of one file, in the order of the file; `measurement` makes of them what they mean.
 
     `name`: of the file, for sentences; `numbered`: rows carry the number of the probe; `wraps`: these numbers
-    have 16 bits.
+    have 16 bits; `distinct`: each row is a probe of its own, however alike they are.
     """
 
-    def __init__(self, name: str, quantity: Quantity, *, numbered: bool = False, wraps: bool = False) -> None:
+    def __init__(
+        self,
+        name: str,
+        quantity: Quantity,
+        *,
+        numbered: bool = False,
+        wraps: bool = False,
+        distinct: bool = False,
+    ) -> None:
         self._name = name
         self._quantity: Quantity = quantity
-        self._numbered, self._wraps = numbered, wraps
+        self._numbered, self._wraps, self._distinct = numbered, wraps, distinct
         self._times, self._values = _Growing(np.float64), _Growing(np.float64)
         self._numbers = _Growing(np.int32)
         self._rows = self._unusable = self._reordered = self._backward = 0
@@ -226,7 +234,9 @@ class Rows:
         if numbers is not None:
             times_s, values, inferred = self._by_number(times_s, values, numbers)
         else:
-            times_s, values = self._without_duplicates(*_by_time(times_s, values))
+            times_s, values = _by_time(times_s, values)
+            if not self._distinct:
+                times_s, values = self._without_duplicates(times_s, values)
         self._tell(times_s, values)
         found = Found(
             rows=self._rows,

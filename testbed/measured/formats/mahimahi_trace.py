@@ -48,7 +48,7 @@ def read(source: Source) -> Measurement:
     bins = last // _BIN_MS  # the last one is not whole
     if not bins:
         raise BadInput(f"{source.name}: lasts {last} ms, and must last {_BIN_MS} ms or more")
-    rows = Rows(source.name, "rate")
+    rows = Rows(source.name, "rate", distinct=True)
     rows.remarks.append(f"throughput is what the link could carry in bins of {_BIN_MS} ms")
     rows.remarks.append("times count from the beginning of the measurement, in s")
     rows.add(np.arange(bins) * _BIN_MS / 1e3, counts[:bins] * _OPPORTUNITY_BITS / (_BIN_MS * 1e3))

@@ -22,13 +22,17 @@ from testbed.measured.formats import (
     owping_raw,
     packet_capture,
     ping_text,
+    run_folder,
     table,
 )
 from testbed.measured.formats.columns import Columns
 from testbed.measured.formats.source import Source
 from testbed.measured.measurement import QUANTITIES, Found, Measurement, Quantity
 
-FORMATS: Final = "ping -D text, irtt JSON, iperf3 JSON, owping -R, pcap and pcapng, Mahimahi traces, CSV"
+FORMATS: Final = (
+    "ping -D text, irtt JSON, iperf3 JSON, owping -R, pcap and pcapng, Mahimahi traces, CSV, "
+    "and folders of runs"
+)
 
 
 def open_measurement(
@@ -85,6 +89,8 @@ def _one(path: str, columns: Columns, quantity: Quantity | None) -> Measurement:
             if not frames.recognises(end.head):
                 raise BadInput(f"{end.name}: is no capture; FIRST+SECOND must both be pcap or pcapng")
         return _asked_for(packet_capture.read_both(first, second, columns.flow), quantity)
+    if run_folder.recognises(Path(path)):
+        return run_folder.read(Path(path), path, columns.flow, quantity)
     source = Source(Path(path), path)
     head = source.head
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):

@@ -47,7 +47,7 @@ def read(source: Source, flow: str = "") -> Measurement:
     if chosen is None or not np.isfinite(samples[1]).any():
         what = f"no flow whose name contains {flow!r}" if flow and not flows else "no requests with responses"
         raise BadInput(f"{source.name}: has {what} (ICMP echo, UDP or TCP){_names(pairs.flows())}")
-    rows = Rows(source.name, "rtt")
+    rows = Rows(source.name, "rtt", distinct=True)
     rows.truncated = capture.truncated
     rows.duplicates = chosen.duplicates
     rows.remarks += _of(chosen, pairs.flows())
@@ -90,7 +90,7 @@ def read_both(near: Source, far: Source, flow: str = "") -> Measurement:
     longest_s = float(np.nanmax(np.abs(values))) / 1e3
     both = (times_s >= second.at_s.min() - longest_s) & (times_s <= second.at_s.max() - longest_s)
     both |= np.isfinite(values)
-    rows = Rows(name, "delay")
+    rows = Rows(name, "delay", distinct=True)
     rows.truncated = first.truncated or second.truncated
     rows.remarks.append(f"the packets are those of {first.labels[way]}")
     back = delays_ms[[way not in {one for _, one in there} for way in ways]]
