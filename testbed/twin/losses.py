@@ -16,13 +16,18 @@ from testbed.twin.detect import Alarm
 #: smallest additional loss watched for, and the larger ones beside it
 SMALLEST_LOSS = 0.005
 _ADDED = (SMALLEST_LOSS, 0.01, 0.02, 0.05, 0.1, 0.25)
-_KEPT = tuple(math.log(1.0 - added) for added in _ADDED)
-#: no loss is believed to be less likely than this
-_LEAST_LOSS = 0.002
+#: packets that the published share of losses counts like, and the least share that is expected so
+_PRIOR_PACKETS, _LEAST_LOSS = 200.0, 0.002
+#: packets that those of a link of the same design count like at most
+_INHERITED = 1_000.0
 #: windows that independent losses are worth beforehand, and those remembered
 _PRIOR_WINDOWS, _MEMORY = 30.0, 600.0
 #: share of the evidence for an alarm that a single window may give: a burst is not enough
 _ONE_WINDOW = 0.4
+#: share of the evidence for an alarm from which on a change is suspected, and windows held back while it is
+_RISING, _HELD = 0.3, 240
+#: share of it that a change of what has changed takes: it is not told, and the size follows
+_INSIDE = 0.5
 
 
 class Gilbert(NamedTuple):
@@ -90,86 +95,143 @@ def wilson(share: float, trials: float) -> tuple[float, float]:
     return max(centre - half, 0.0), min(centre + half, 1.0)
 
 
+class _Stretch:
+    """Windows that speak for another loss, one after another: the sum of their log likelihood ratios."""
+
+    __slots__ = ("begins_s", "first", "lost", "sent", "sum", "usual")
+
+    def __init__(self) -> None:
+        self.sum = self.lost = self.sent = self.begins_s = 0.0
+        #: packets lost and sent in the window it began with
+        self.first = (0.0, 0.0)
+        #: usual packets lost and sent when it began
+        self.usual = (0.0, 0.0)
+
+    def add(
+        self, gain: float, lost: float, sent: float, begins_s: float, usual: tuple[float, float] = (0.0, 0.0)
+    ) -> None:
+        """A window; the stretch ends where nothing speaks for it any more."""
+        if self.sum + gain <= 0.0:
+            self.sum = self.lost = self.sent = 0.0
+            return
+        if self.sum == 0.0:
+            self.begins_s, self.first, self.usual = begins_s, (lost, sent), usual
+        self.sum += gain
+        self.lost += lost
+        self.sent += sent
+
+    def counts(self) -> tuple[float, float]:
+        """Packets lost and sent behind its first window: that one was chosen for what was lost in it."""
+        return self.lost - self.first[0], self.sent - self.first[1]
+
+
 class LossWatch:
-    """Likelihood ratios of additional losses, independent of the usual ones, summed while they speak for it.
+    """Bayes factors of additional losses, independent of the usual ones, summed while they speak for it.
+
+    How large the usual loss is, is itself known only so well: a share that is published, worth
+    `_PRIOR_PACKETS`, and the packets counted so far make a beta distribution, whose predictive probability
+    of the losses of a stretch is what that of a larger loss is held against.
 
     `log_odds`: of a false alarm per window, all sizes together.
     """
 
     def __init__(self, log_odds: float) -> None:
         self._limit = log_odds + math.log(len(_ADDED))
-        self._sums = [0.0] * len(_ADDED)
-        #: since each sum left zero: run time, packets lost, packets sent
-        self._since = [(0.0, 0.0, 0.0)] * len(_ADDED)
+        self._stretches = [_Stretch() for _ in _ADDED]
         self._calm = True
         self.dispersion = Dispersion()
         self._usual_lost = self._usual_sent = 0.0
+        #: lost, sent, expected share of windows that are suspected, and not learned from yet
+        self._held: list[tuple[float, float, float]] = []
+        self._nominal = _LEAST_LOSS
         self._after = Dispersion()
         self.lost = self.sent = 0.0
-        self._usual = 0.0
         self.changed = False
-        self._back = 0.0
-        self.ended_s = 0.0
+        self._back, self._more, self._less = _Stretch(), _Stretch(), _Stretch()
 
     def inherit(self, other: LossWatch) -> None:
-        """Losses come as clustered as on a link of the same design, until more is known."""
+        """Losses are as many and as clustered as on a link of the same design, until more is known."""
         self.dispersion = Dispersion(other.dispersion.value)
+        share = min(_INHERITED / max(other._usual_sent, 1.0), 1.0)
+        self._usual_lost, self._usual_sent = share * other._usual_lost, share * other._usual_sent
 
-    def observe(self, lost: float, sent: float, predicted: float, begins_s: float) -> Alarm | None:
-        """Packets lost of those sent in a window whose predicted loss is `predicted`."""
+    def observe(self, lost: float, sent: float, nominal: float, begins_s: float) -> Alarm | None:
+        """Packets lost of those sent in a window; `nominal`: share that is lost by what is published."""
+        self._nominal = min(max(nominal, _LEAST_LOSS), 0.9)
         if self.changed:
             self._follow(lost, sent, begins_s)
             return None
-        p0 = min(max(predicted, _LEAST_LOSS), 0.9)
         if lost == 0.0 and self._calm:
-            self._learn(lost, sent, p0)
+            self._learn(lost, sent, self.usual)
             return None
+        usual = self._usual_lost, self._usual_sent
+        most = self._limit * _ONE_WINDOW
         scatter = self.dispersion.value
-        alarm = None
-        self._calm = True
-        for index, added in enumerate(_ADDED):
-            gain = (sent - lost) * _KEPT[index]
-            if lost > 0.0:
-                gain += lost * math.log((p0 + added * (1.0 - p0)) / p0)
-            total = self._sums[index]
-            grown = total + min(gain / scatter, _ONE_WINDOW * self._limit)
-            if grown <= 0.0:
-                self._sums[index] = 0.0
-                continue
-            since, lost_since, sent_since = self._since[index] if total > 0.0 else (begins_s, 0.0, 0.0)
-            self._since[index] = (since, lost_since + lost, sent_since + sent)
-            self._sums[index] = grown
-            self._calm = False
-            if grown >= self._limit and (alarm is None or grown > alarm.statistic):
-                alarm = Alarm(1, since, grown, self._limit)
-                _, self.lost, self.sent = self._since[index]
-        if alarm is None and max(self._sums) < 0.3 * self._limit:
-            self._learn(lost, sent, p0)
-        return alarm
+        for added, stretch in zip(_ADDED, self._stretches, strict=True):
+            counted = stretch.usual if stretch.sum > 0.0 else usual
+            gain = self._gain(lost, sent, added, counted, stretch)
+            stretch.add(min(gain / scatter, most), lost, sent, begins_s, usual)
+        strongest = max(self._stretches, key=_sum_of)
+        self._calm = strongest.sum == 0.0
+        if strongest.sum >= self._limit:
+            self.lost, self.sent = strongest.counts()
+            self._usual_lost, self._usual_sent = strongest.usual
+            return Alarm(1, strongest.begins_s, strongest.sum, self._limit)
+        self._held.append((lost, sent, self.usual))
+        if strongest.sum < _RISING * self._limit or len(self._held) > _HELD:
+            for window in self._held:
+                self._learn(*window)
+            self._held.clear()
+        return None
 
-    def _learn(self, lost: float, sent: float, p0: float) -> None:
-        self.dispersion.add(lost, sent, p0)
+    def _gain(
+        self, lost: float, sent: float, added: float, counted: tuple[float, float], stretch: _Stretch
+    ) -> float:
+        """Log likelihood ratio of a window: `added` loss against the usual one, of which `counted` are known
+        and whatever the stretch has shown so far.
+        """
+        hits = _PRIOR_PACKETS * self._nominal + counted[0]
+        misses = _PRIOR_PACKETS + counted[1] - hits
+        usual = hits / (hits + misses)
+        more = usual + added * (1.0 - usual)
+        hits += stretch.lost
+        misses += stretch.sent - stretch.lost
+        came = sent - lost
+        predictive = _log_beta(hits + lost, misses + came) - _log_beta(hits, misses)
+        return lost * math.log(more) + came * math.log(1.0 - more) - predictive
+
+    def _learn(self, lost: float, sent: float, share: float) -> None:
+        self.dispersion.add(lost, sent, share)
         keep = 1.0 - 1.0 / _MEMORY
         self._usual_lost = keep * self._usual_lost + lost
         self._usual_sent = keep * self._usual_sent + sent
 
     def _follow(self, lost: float, sent: float, begins_s: float) -> None:
-        """A window after the alarm: more is known of the size, or it is over."""
-        now = min(max(self.lost / max(self.sent, 1.0), 1.5 * self._usual), 0.95)
-        usual = self._usual
-        ratio = lost * math.log(now / usual) + (sent - lost) * math.log((1.0 - now) / (1.0 - usual))
-        if self._back == 0.0:
-            self.ended_s = begins_s
-        self._back = max(self._back - ratio / self.dispersion.value, 0.0)
-        if self._back < 0.3 * self._limit:
-            self._after.add(lost, sent, now)
-            self.lost += lost
-            self.sent += sent
+        """A window after the alarm: more is known of the size, it changed again, or it is over."""
+        now, usual = self._now, self.usual
+        scatter = self.dispersion.value
+        self._after.add(lost, sent, now)
+        self.lost += lost
+        self.sent += sent
+        others = ((self._back, usual), (self._more, min(2.0 * now, 0.97)), (self._less, 0.5 * now))
+        for stretch, share in others:
+            gain = lost * math.log(share / now) + (sent - lost) * math.log((1.0 - share) / (1.0 - now))
+            stretch.add(min(gain / scatter, _ONE_WINDOW * self._limit), lost, sent, begins_s)
+        for stretch in (self._more, self._less):
+            if stretch.sum >= _INSIDE * self._limit and stretch.sum > self._back.sum:
+                self.lost, self.sent = stretch.counts()
+                self._more, self._less = _Stretch(), _Stretch()
+                break
+
+    @property
+    def _now(self) -> float:
+        """Share lost since the change, at least somewhat more than usual."""
+        return min(max(self.lost / max(self.sent, 1.0), 1.5 * self.usual), 0.95)
 
     @property
     def usual(self) -> float:
-        """Share lost while nothing was wrong; what was predicted counts like 200 packets."""
-        return (self._usual_lost + 200.0 * self._usual) / (self._usual_sent + 200.0)
+        """Share lost while nothing was wrong, what is published counted like `_PRIOR_PACKETS` packets."""
+        return (self._usual_lost + _PRIOR_PACKETS * self._nominal) / (self._usual_sent + _PRIOR_PACKETS)
 
     def size(self) -> Size:
         """Additional loss: of the packets that would have come, the share that was lost since the onset.
@@ -177,8 +239,11 @@ class LossWatch:
         Interval: Wilson's of both shares, combined by their distances (Newcombe 1998, method 10); counts
         are worth as many independent ones as their dispersion says.
         """
-        before, trials = self.usual, (self._usual_sent + 200.0) / self.dispersion.value
-        after, since = self.lost / max(self.sent, 1.0), self.sent / max(self._after.value, 1.0)
+        lost, sent = self.lost, self.sent
+        if self._back.sum >= _RISING * self._limit:  # it seems to be over since then
+            lost, sent = lost - self._back.lost, sent - self._back.sent
+        before, trials = self.usual, (self._usual_sent + _PRIOR_PACKETS) / self.dispersion.value
+        after, since = lost / max(sent, 1.0), sent / max(self._after.value, 1.0)
         low_before, high_before = wilson(before, trials)
         low_after, high_after = wilson(after, since)
         mean = (after - before) / (1.0 - before)
@@ -186,11 +251,12 @@ class LossWatch:
         above = math.hypot(high_after - after, before - low_before) / (1.0 - before)
         return Size(mean, 0.5 * (below + above) / Z95, mean - below, mean + above)
 
-    def adopt(self, predicted: float) -> None:
-        """The change is known, `predicted` was usual: wait for the old loss."""
-        self._usual = min(max(predicted, _LEAST_LOSS), 0.5)
+    def adopt(self) -> None:
+        """The change is known: wait for the usual loss."""
         self._after = Dispersion(self.dispersion.value)
-        self.changed, self._back = True, 0.0
+        self._held.clear()
+        self._back, self._more, self._less = _Stretch(), _Stretch(), _Stretch()
+        self.changed = True
 
     @property
     def counts(self) -> tuple[float, float]:
@@ -200,16 +266,30 @@ class LossWatch:
     @property
     def over(self) -> bool:
         """Whether losses are as they were before."""
-        return self.changed and self._back > 0.6 * self._limit
+        return self.changed and self._back.sum > 0.6 * self._limit
+
+    @property
+    def ended_s(self) -> float:
+        """Run time since which losses seem to be as they were before."""
+        return self._back.begins_s
 
     @property
     def rising(self) -> bool:
         """Whether additional losses are suspected."""
-        return not self._calm and max(self._sums) > 0.3 * self._limit
+        return not self._calm and max(map(_sum_of, self._stretches)) > _RISING * self._limit
 
     def clear(self) -> None:
         """Nothing is wrong as far as is known."""
-        self._sums = [0.0] * len(_ADDED)
+        self._stretches = [_Stretch() for _ in _ADDED]
+        self._held.clear()
         self._calm = True
         self.lost = self.sent = 0.0
         self.changed = False
+
+
+def _sum_of(stretch: _Stretch) -> float:
+    return stretch.sum
+
+
+def _log_beta(a: float, b: float) -> float:
+    return math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b)

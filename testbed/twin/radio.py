@@ -63,6 +63,8 @@ class RadioChannel:
         #: windows seen, phase then, and the attenuation told of them
         self._told = (-1, Phase.WATCHING, Size(0.0, 0.0, 0.0, 0.0))
         self._hold = _START_WINDOWS
+        #: mean and variance of the bias when the SNR was last not below what is believed
+        self._bias_at_onset = self.bias.mean, self.bias.variance
         self._quiet = 0
         self._ended_s = 0.0
 
@@ -89,7 +91,11 @@ class RadioChannel:
             self._learn_bias(residual, count)
             self.noise.skip(scaled if self._hold == 0 else None)
             return None
+        calm = self.cusum.level(-1) == 0.0
         alarm = self.cusum.add(self.noise.innovation(scaled), begins_s)
+        if calm:
+            # should this be how a fade begins, nothing is to be learned of the bias from here on
+            self._bias_at_onset = self.bias.mean, self.bias.variance
         if self.cusum.level() < 0.3:
             self._learn_bias(residual, count)
             self.noise.learn(scaled)
@@ -152,6 +158,8 @@ class RadioChannel:
     def adopt(self) -> None:
         """The change is taken into the belief: the fade follows the reports from now on."""
         onset_s = self.cusum.onset_s(-1)
+        if self.cusum.level(-1) > 0.0:
+            self.bias.mean, self.bias.variance = self._bias_at_onset
         size, _ = self.size()
         self.phase = Phase.FADED
         self._quiet = 0

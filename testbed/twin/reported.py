@@ -16,7 +16,7 @@ from testbed.twin.baselines import ConstantBaseline
 from testbed.twin.channels import Channels
 from testbed.twin.events import Channel, Events
 from testbed.twin.floors import SMALLEST_DELAY_MS
-from testbed.twin.links import LinkBelief
+from testbed.twin.links import LinkBelief, nominal_loss
 from testbed.twin.nominal import NominalLink
 from testbed.twin.observations import numbers
 from testbed.twin.predict import DELAY, LOSS, SNR, THROUGHPUT, Prediction, baseline_key, residual_record
@@ -101,7 +101,7 @@ class LinkReports:
         if LOSS in bands and packets_out + lost > 0:
             band, observed = bands[LOSS], lost / (packets_out + lost)
             compare(LOSS, observed, (observed - band.mean) / band.sd if band.sd > 0.0 else 0.0)
-            out += self._losses(at, link, belief, lost, packets_out + lost, band.mean, explained)
+            out += self._losses(at, link, belief, lost, packets_out + lost, explained)
         if DELAY in bands and packets_out > 0 and (report.samples or "delay_mean_ms" in number):
             samples = report.samples or [number["delay_mean_ms"]]
             observed = number.get("delay_mean_ms", sum(samples) / len(samples))
@@ -112,13 +112,13 @@ class LinkReports:
         return out
 
     def _losses(
-        self, at: Moment, link: NominalLink, belief: LinkBelief, lost: float, sent: float, usual: float,
+        self, at: Moment, link: NominalLink, belief: LinkBelief, lost: float, sent: float,
         explained: bool,
     ) -> list[Record]:  # fmt: skip
         if not explained:
             belief.observe_loss(lost, sent)
         noticed, turned = self._watching.loss(
-            link.id, lost, sent, usual, explained, at.begins_s, at.now_ns, at.now_s
+            link.id, lost, sent, nominal_loss(link), explained, at.begins_s, at.now_ns, at.now_s
         )
         if turned:
             belief.expect_loss(*self._watching.losses(link.id).counts)

@@ -138,11 +138,11 @@ class LinkWatching:
         return any(one.explains(CONGESTION, link) for one in self._events.explained_by)
 
     def loss(
-        self, link: str, lost: float, sent: float, predicted: float, explained: bool, begins_s: float,
+        self, link: str, lost: float, sent: float, nominal: float, explained: bool, begins_s: float,
         now_ns: int, now_s: float,
     ) -> tuple[list[Record], bool]:  # fmt: skip
-        """Packets lost of those sent in a window; `explained`: by a fade, so they are no news. Also whether
-        more of them have just been noticed, or noticed to be over.
+        """Packets lost of those sent in a window, `nominal` of which are by what is published; `explained`:
+        by a fade, so they are no news. Also whether more of them have just been noticed, or to be over.
         """
         watch = self._links[link].loss
         if explained:
@@ -150,9 +150,9 @@ class LinkWatching:
                 watch.clear()
             return [], False
         before = watch.changed
-        alarm = watch.observe(lost, sent, predicted, begins_s)
+        alarm = watch.observe(lost, sent, nominal, begins_s)
         if alarm is not None:
-            watch.adopt(predicted)
+            watch.adopt()
         records = self._events.link(UNKNOWN, "loss", link, watch, alarm, now_ns, now_s)
         return records, watch.changed != before
 

@@ -84,7 +84,7 @@ def test_the_interval_of_an_additional_loss_holds_as_often_as_it_says() -> None:
             if watch.observe(lost, 100.0, 0.004, number * 0.5) is not None:
                 assert number >= 120
                 noticed = number
-                watch.adopt(0.004)
+                watch.adopt()
             assert not watch.over
         assert noticed
         size = watch.size()
@@ -94,12 +94,62 @@ def test_the_interval_of_an_additional_loss_holds_as_often_as_it_says() -> None:
     assert np.median(delays) <= 5.0
 
 
+def test_intervals_hold_where_nothing_was_lost_before_and_few_packets_pass() -> None:
+    """150 losses of 2 to 10 % where none were usual, 12 and 23 packets a window by turns, told at the end."""
+    held, noticed = 0, 0
+    for seed in range(150):
+        rng, watch = np.random.default_rng(seed), LossWatch(LOG_ODDS)
+        added, usual = float(rng.uniform(0.02, 0.1)), int(rng.integers(20, 300))
+        for number in range(usual + 200):
+            sent = 23 if number % 2 else 12
+            lost = float(rng.binomial(sent, added if number >= usual else 0.0))
+            if watch.observe(lost, float(sent), 0.0, number * 0.5) is not None:
+                watch.adopt()
+        if watch.changed:
+            noticed += 1
+            held += watch.size().low95 <= added <= watch.size().high95
+    assert noticed >= 135
+    assert 0.91 <= held / noticed <= 0.99
+
+
+def test_one_loss_in_a_hundred_is_noticed_the_sooner_the_longer_nothing_was_lost() -> None:
+    def windows_until_noticed(usual: int, seed: int) -> int:
+        rng, watch = np.random.default_rng(seed), LossWatch(LOG_ODDS)
+        for number in range(usual + 2000):
+            lost = float(rng.binomial(40, 0.01)) if number >= usual else 0.0
+            if watch.observe(lost, 40.0, 0.0, number * 0.5) is not None:
+                return number - usual
+        return 2000
+
+    young, old = ([windows_until_noticed(usual, seed) for seed in range(20)] for usual in (20, 600))
+    assert np.median(old) < 0.5 * np.median(young)
+
+
+def test_losses_that_turn_out_to_be_usual_are_no_change() -> None:
+    """What is published says nothing of them: the first packets have to."""
+    rng, watch = np.random.default_rng(9), LossWatch(LOG_ODDS)
+    for number in range(5000):
+        assert watch.observe(float(rng.binomial(60, 0.02)), 60.0, 0.0, number * 0.5) is None
+    assert watch.usual == pytest.approx(0.02, rel=0.1)
+
+
+@pytest.mark.parametrize(("first", "then"), [(0.02, 0.08), (0.08, 0.02)])
+def test_the_size_follows_a_loss_that_changes(first: float, then: float) -> None:
+    rng, watch = np.random.default_rng(10), LossWatch(LOG_ODDS)
+    for number in range(900):
+        share = 0.0 if number < 200 else first if number < 500 else then
+        if watch.observe(float(rng.binomial(40, share)), 40.0, 0.0, number * 0.5) is not None:
+            watch.adopt()
+        assert not watch.over
+    assert watch.size().low95 <= then <= watch.size().high95
+
+
 def test_the_usual_loss_is_noticed_when_it_is_back() -> None:
     rng, watch = np.random.default_rng(6), LossWatch(LOG_ODDS)
     for number in range(400):
         share = 0.1 if 100 <= number < 200 else 0.004
         if watch.observe(float(rng.binomial(60, share)), 60.0, 0.004, number * 0.5) is not None:
-            watch.adopt(0.004)
+            watch.adopt()
         if watch.over:
             break
     assert 200 < number < 220

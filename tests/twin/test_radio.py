@@ -64,11 +64,25 @@ def test_a_fade_is_followed_once_adopted_and_seen_to_end() -> None:
     assert channel.fade.mean == 0.0
 
 
+def test_what_a_fade_taught_of_the_modem_before_it_was_noticed_is_forgotten() -> None:
+    rng, channel = np.random.default_rng(8), RadioChannel(THRESHOLD)
+    biases, number, alarm = list[float](), 0, None
+    while alarm is None:
+        biases.append(channel.bias.mean)
+        alarm = feed(channel, 0.5 if number < 200 else -0.1, rng, number * 0.5)
+        number += 1
+    onset = round(channel.cusum.onset_s(-1) / 0.5)
+    assert 195 <= onset < number - 5
+    assert channel.bias.mean != biases[onset]
+    channel.adopt()
+    assert channel.bias.mean == biases[onset]
+
+
 @pytest.mark.parametrize("phi", [0.0, 0.5])
 def test_the_interval_of_a_fade_holds_its_size_as_often_as_it_says(phi: float) -> None:
-    """200 fades of 2 to 10 dB, each reached in two seconds, of a modem of unknown bias."""
+    """400 fades of 2 to 10 dB, each reached in two seconds, of a modem of unknown bias."""
     held, errors, fresh_sd = 0, [], 0.3 * np.sqrt(1.0 - phi**2)
-    for seed in range(200):
+    for seed in range(400):
         rng, channel, noise = np.random.default_rng(seed), RadioChannel(THRESHOLD), 0.0
         bias, size = float(rng.normal(0.0, 0.4)), float(rng.uniform(2.0, 10.0))
         begin, count = int(rng.integers(120, 200)), int(rng.integers(60, 120))
@@ -84,5 +98,5 @@ def test_the_interval_of_a_fade_holds_its_size_as_often_as_it_says(phi: float) -
         found = channel.attenuation()
         held += found.low95 <= size <= found.high95
         errors.append(abs(found.mean - size))
-    assert 0.91 <= held / 200 <= 0.99
+    assert 0.91 <= held / 400 <= 0.99
     assert np.median(errors) < 0.1
