@@ -52,7 +52,9 @@ class Explains(Protocol):
 class LinkWatch(Protocol):
     """A watch over one link that has told of a change, or not yet."""
 
-    ended_s: float
+    @property
+    def ended_s(self) -> float:
+        """Run time since which what was usual is back."""
 
     @property
     def changed(self) -> bool:
