@@ -14,7 +14,7 @@ from typing import Any
 import typer
 import typer.core
 
-from testbed.commands import boards, databases, exec, machine, runs, whatif
+from testbed.commands import boards, capture, databases, exec, machine, runs, whatif
 from testbed.errors import TestbedError
 
 #: what a mistake in the arguments raises, whichever copy of click typer brings
@@ -25,8 +25,8 @@ _OURS = ("testbed", "emulator", "nodes", "firmware_bridge", "dashboards")
 
 #: the order of the help: from a run to what it needs
 _ORDER = (
-    "run", "report", "replay", "whatif", "validate", "bench", "exec", "export", "influx", "node", "bridge",
-    "dashboards", "doctor", "schema", "scenarios",
+    "run", "report", "replay", "whatif", "validate", "capture", "bench", "exec", "export", "influx", "node",
+    "bridge", "dashboards", "doctor", "schema", "scenarios",
 )  # fmt: skip
 
 
@@ -49,7 +49,7 @@ app = typer.Typer(
 app.add_typer(databases.dashboards, name="dashboards")
 app.add_typer(databases.influx, name="influx")
 for _command in (
-    runs.run, runs.report, runs.replay, runs.validate, runs.export, whatif.whatif,
+    runs.run, runs.report, runs.replay, runs.validate, runs.export, capture.capture, whatif.whatif,
     machine.bench, machine.scenarios, machine.schema, machine.doctor,
 ):  # fmt: skip
     app.command()(_command)

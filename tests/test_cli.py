@@ -15,7 +15,7 @@ from testbed.bench import known
 from testbed.scenario import json_schema
 
 DESIGNED = [
-    "run", "report", "replay", "validate", "bench", "exec", "export", "influx", "node", "bridge",
+    "run", "report", "replay", "validate", "capture", "bench", "exec", "export", "influx", "node", "bridge",
     "dashboards", "doctor", "schema", "scenarios",
 ]  # fmt: skip
 
