@@ -284,12 +284,16 @@ def _check(net: Network, arrivals: Any, flows: FlowSet, window_s: float, samples
         wrong = arrivals[key][(arrivals[key] < 0) | (arrivals[key] > most)]
         if len(wrong):
             raise TrafficError(f"an arrival has {key} {wrong[0]}, allowed: 0 to {most}")
-    for name, row in zip(flows.names, flows.rows, strict=True):
-        for end in ("port", "target"):
-            if not 0 < row[end] < ports or net.port_place[row[end]] < 0:
-                raise TrafficError(
-                    f"flow {name!r}: {end} is {row[end]}, allowed: a port that stands at a place"
-                )
+    stands = net.port_place >= 0
+    stands[0] = False
+    for end in ("port", "target"):
+        asked = flows.rows[end]
+        wrong = np.flatnonzero((asked >= ports) | ~stands[np.minimum(asked, ports - 1)])
+        if len(wrong):
+            raise TrafficError(
+                f"flow {flows.names[wrong[0]]!r}: {end} is {asked[wrong[0]]}, "
+                f"allowed: a port that stands at a place"
+            )
     for server in flows.servers:
         if server.port >= ports or net.port_place[server.port] < 0:
             raise TrafficError(

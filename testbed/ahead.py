@@ -41,8 +41,10 @@ class Ahead:
 
     `adjustments`: what links do beyond the published world, None for nothing; `orders`: what a network
     controller has told the network, None for nothing; `before_epoch` is called with the run time (s) before
-    each epoch and may change both. `start_s`: run time at which it begins. Raises `WorldError` for a world
-    that cannot be or lacks what orders name, `BadInput` for a start outside the run.
+    each epoch and may change both. `start_s`: run time at which it begins. `epochs_s`: run times of the
+    epochs, rising, the first that of the start; None, and where it is run `once`: as the scenario has them.
+    Raises `WorldError` for a world that cannot be or lacks what orders name, `BadInput` for a start outside
+    the run.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class Ahead:
         before_epoch: Callable[[float], None] | None = None,
         start_s: float = 0.0,
         once: bool = False,
+        epochs_s: Sequence[float] | None = None,
     ) -> None:
         if not 0.0 <= start_s <= scenario.run.duration_s:
             raise BadInput(f"start_s = {start_s!r}, allowed: 0 to the run's {scenario.run.duration_s:g} s")
@@ -63,6 +66,7 @@ class Ahead:
         self._before_epoch = before_epoch
         self._ports = Ports(scenario)
         self._once, self._spent = once, False
+        self._epochs_s = epochs_s
         self._rows = self.world.most_rows() if once else 0
         self._updates: LinkUpdates | None = None
         self._tables: list[RecordedTable] = []
@@ -81,7 +85,8 @@ class Ahead:
         count = self._count(duration_s)
         epoch_s = self.scenario.run.epoch_s
         while len(self._tables) < count:
-            t_s = self.start_s + len(self._tables) * epoch_s
+            number = len(self._tables)
+            t_s = self.start_s + number * epoch_s if self._epochs_s is None else self._epochs_s[number]
             if self._before_epoch is not None:
                 self._before_epoch(t_s)
             table = updates.post(round(t_s * 1e9), self.world.epoch(t_s))
@@ -100,6 +105,17 @@ class Ahead:
         """The servers at their nominal rates; to be changed at will and given to `run`."""
         return Offered(self.scenario, self.scenario.run.seed).servers()
 
+    def flow_set(
+        self, seed: int, flows: Sequence[Flow] | None = None, servers: Sequence[Server] | None = None
+    ) -> FlowSet:
+        """Flows and servers as kernels read them, for several runs; parameters as of `simulate`."""
+        return FlowSet(
+            self.flows(seed) if flows is None else flows,
+            seed,
+            round(self.start_s * 1e9),
+            self.servers() if servers is None else servers,
+        )
+
     def run(self, duration_s: float | None = None, **options: Any) -> Results:
         """What becomes of every flow; parameters as of `simulate`, without the record of packet-hops."""
         return self.simulate(duration_s, **{"log": False, **options}).results
@@ -109,7 +125,7 @@ class Ahead:
         duration_s: float | None = None,
         *,
         seed: int | None = None,
-        flows: Sequence[Flow] | None = None,
+        flows: Sequence[Flow] | FlowSet | None = None,
         servers: Sequence[Server] | None = None,
         log: bool = True,
         window_s: float = 0.0,
@@ -119,9 +135,9 @@ class Ahead:
         """Run for `duration_s`, to the end of the scenario by default.
 
         `seed` (the scenario's by default) decides instants, work and fates, `flows` replaces what the nodes
-        offer, `servers` those that work for them; the rest as for `emulator.simulate.simulate`. BadInput for
-        a duration outside the scenario, TrafficError for flows and servers that cannot be, ValueError for a
-        second time of what is run once.
+        offer (or is what `flow_set` made of that), `servers` those that work for them; the rest as for
+        `emulator.simulate.simulate`. BadInput for a duration outside the scenario, TrafficError for flows and
+        servers that cannot be, ValueError for a second time of what is run once.
         """
         left_s = self.scenario.run.duration_s - self.start_s
         duration_s = left_s if duration_s is None else duration_s
@@ -129,12 +145,7 @@ class Ahead:
             raise BadInput(f"duration_s = {duration_s!r}, allowed: above 0 and up to {left_s:g} s")
         seed = self.scenario.run.seed if seed is None else seed
         origin_ns = round(self.start_s * 1e9)
-        offered = FlowSet(
-            self.flows(seed) if flows is None else flows,
-            seed,
-            origin_ns,
-            self.servers() if servers is None else servers,
-        )
+        offered = flows if isinstance(flows, FlowSet) else self.flow_set(seed, flows, servers)
         tables: list[RecordedTable] | WorldTables
         if self._once:
             tables = self._on_the_way(seed)
@@ -169,7 +180,9 @@ class Ahead:
 
     def _count(self, duration_s: float) -> int:
         """Epochs that begin within `duration_s`."""
-        return int(np.ceil(duration_s / self.scenario.run.epoch_s - 1e-9))
+        if self._epochs_s is None:
+            return int(np.ceil(duration_s / self.scenario.run.epoch_s - 1e-9))
+        return int(np.searchsorted(self._epochs_s, self.start_s + duration_s - 1e-9))
 
     def _network(self, log: bool) -> Network:
         """An empty network, as large as the tables need, with the scenario's ports."""

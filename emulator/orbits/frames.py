@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, datetime
+from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,7 +70,13 @@ class RunClock:
 
 
 def _ut1_minus_utc(moment: datetime) -> float:
-    """UT1 - UTC in s from Skyfield's own files; nothing is fetched. Imported here: it takes 0.2 s."""
+    """UT1 - UTC in s from Skyfield's own files; nothing is fetched."""
+    return float(_timescale().from_datetime(moment).dut1)
+
+
+@cache
+def _timescale() -> Any:
+    """Skyfield's scales of time, read once. Imported here: it takes 0.2 s."""
     from skyfield.api import load
 
-    return float(load.timescale(builtin=True).from_datetime(moment).dut1)
+    return load.timescale(builtin=True)

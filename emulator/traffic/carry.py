@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from emulator.accounting import DELIVERED, NO_BUFFER
+from emulator.crossing import serve
 from emulator.hoplog import write_log
 from emulator.jit import inline_packet_kernel, packet_kernel
 from emulator.layout import (
@@ -22,8 +23,8 @@ from emulator.layout import (
     READY,
 )
 from emulator.links.state import COPY, NEVER
-from emulator.mailbox import table_ns
-from emulator.network import MAX_HOPS, advance, enter, release
+from emulator.mailbox import table_ns, take_table
+from emulator.network import MAX_HOPS, enter, release
 from emulator.traffic.agenda import go_on, next_ns
 from emulator.traffic.arrivals import next_packet_ns
 from emulator.traffic.layout import CHAINED, FOLLOWING, HELD, SERVED_ROOM, SERVED_TASKS
@@ -96,6 +97,26 @@ def _make_room(net: Any, done: int) -> int:
     return done
 
 
+@inline_packet_kernel
+def _advance(net: Any, until_ns: int, pausing: bool) -> int:
+    """Let everything happen up to `until_ns`, if `pausing` up to the first end of a packet; the time then."""
+    while True:
+        event_ns = net.heap_ns[0] if net.state[EVENTS] > 0 else NEVER
+        tables_ns = table_ns(net)
+        if min(event_ns, tables_ns) > until_ns:
+            break
+        if tables_ns <= event_ns:
+            net.state[NOW] = tables_ns
+            take_table(net, tables_ns)
+        else:
+            net.state[NOW] = max(net.state[NOW], event_ns)
+            serve(net, net.heap_row[0], event_ns)
+        if pausing and net.state[READY] > 0:
+            until_ns = min(until_ns, net.state[NOW])
+    net.state[NOW] = max(net.state[NOW], until_ns)
+    return until_ns
+
+
 @packet_kernel
 def carry(
     net: Any, traffic: Any, arrivals: Any, first: int, until_ns: int, most_records: int, header: Any
@@ -118,7 +139,7 @@ def carry(
     flow_ns = arrival_ns = NEVER
     port = target = size = ttl = traffic_class = credit_ns = place = 0
     sent_ns = begun_ns = message = packet = came_bytes = came_packet = 0
-    came_sent_ns = came_begun_ns = came_message = 0
+    came_sent_ns = came_begun_ns = came_message = came_packets = 0
     complete = False
     while True:
         row = -1
@@ -128,7 +149,7 @@ def carry(
             if flow.server >= 0:
                 if complete:
                     offer(traffic, follower, came_message, came_begun_ns, came_bytes, now_ns)
-            elif flow.whole == 0 or complete:
+            elif complete or (flow.whole == 0 and came_packets % flow.every == 0):
                 row = follower
                 sent_ns = came_begun_ns if flow.whole != 0 else came_sent_ns
                 begun_ns = came_begun_ns
@@ -150,7 +171,8 @@ def carry(
                 came_packet = tag.packet
                 came_bytes = net.packets[slot].length
                 flow = traffic.flows[tag.flow]
-                complete = flow.gathered_packets == flow.packets
+                came_packets = flow.gathered_packets
+                complete = came_packets == flow.packets
         elif task_ns(traffic) <= now_ns:
             task = traffic.tasks[finish_task(traffic)]
             row = task.row
@@ -190,14 +212,9 @@ def carry(
                 traffic.state[HELD] = 1
                 break
             now_ns = min(now_ns, until_ns)
-            step_ns = now_ns
-            if chained:
-                # What follows a packet leaves when that has arrived: nothing else may happen in between.
-                if net.state[EVENTS] > 0:
-                    step_ns = min(step_ns, net.heap_ns[0])
-                step_ns = min(step_ns, table_ns(net))
-                step_ns = min(step_ns, task_ns(traffic))
-            advance(net, step_ns)
+            # What follows a packet leaves when that has arrived: nothing else may happen in between.
+            step_ns = min(now_ns, task_ns(traffic)) if chained else now_ns
+            step_ns = _advance(net, step_ns, chained)
             _tag_copies(net, traffic)
             if step_ns == now_ns:
                 scheduled = coming

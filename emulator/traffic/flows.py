@@ -34,9 +34,10 @@ class Follow:
     """What port `port` sends to `target` each time a packet of the flow before it has arrived there.
 
     `size` None: as long as that packet. `whole`: once for each message of which every packet has arrived;
-    one that is not complete when the next begins to arrive is given up. `traffic_class` None: that of the
-    flow before. `kind`: what the header says it is (nodes.wire). `work`: what a server at `port` does before,
-    for a `whole` message; None: it is sent at once. What follows on this in turn: `then`.
+    one that is not complete when the next begins to arrive is given up. `every`: else once for so many
+    packets of a message that have arrived, and when it is complete. `traffic_class` None: that of the flow
+    before. `kind`: what the header says it is (nodes.wire). `work`: what a server at `port` does before, for
+    a `whole` message; None: it is sent at once. What follows on this in turn: `then`.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Follow:
     kind: int = wire.DATA
     then: tuple[Follow, ...] = ()
     work: Work | None = None
+    every: int = 1
 
 
 @dataclass(frozen=True)
@@ -107,8 +109,11 @@ def _check_ends(flow: Flow | Follow, before: Follow | Flow | None) -> None:
         raise TrafficError(
             f"{where}port is {flow.port}, allowed: {before.target}, where {before.name!r} arrives"
         )
-    if isinstance(flow, Follow) and flow.size is not None:
-        flow.size.check(f"{where}size.")
+    if isinstance(flow, Follow):
+        if flow.size is not None:
+            flow.size.check(f"{where}size.")
+        if not 1 <= flow.every <= _MOST_PACKETS:
+            raise TrafficError(f"{where}every is {flow.every!r}, allowed: 1 to {_MOST_PACKETS} packets")
     if flow.traffic_class is not None and not 0 <= flow.traffic_class < CLASSES:
         raise TrafficError(f"{where}traffic_class is {flow.traffic_class!r}, allowed: 0 to {CLASSES - 1}")
     for one in flow.then:
@@ -233,7 +238,7 @@ class FlowSet:
                 self.rows[before]["word1"] = one.target | int(self.rows[before]["target"]) << 32
             index = self._common(one, own, origin, mine)
             row = self.rows[index]
-            row["kind"], row["whole"] = FOLLOWING, one.whole
+            row["kind"], row["whole"], row["every"] = FOLLOWING, one.whole, one.every
             self.inherits[index] = one.traffic_class is None
             sizes.write(row, one.size, self._lengths)
             if one.work is not None:

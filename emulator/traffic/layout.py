@@ -60,6 +60,7 @@ FLOW: Final = np.dtype(
         # what follows when a packet of this flow has arrived
         ("follower", "<i4"),  # first flow that follows this one, -1: none
         ("sibling", "<i4"),  # next flow that follows the same one
+        ("every", "<i4"),  # follows every so-manieth packet of a message, and its last
         ("whole", "u1"),  # follows a whole message, not each packet
         ("traffic_class", "u1"),
         ("ttl", "u1"),

@@ -95,12 +95,6 @@ class Public:
             world=replace(self.world, duration_s=duration_s),
         )
 
-    def with_epoch(self, epoch_s: float) -> Public:
-        """The same with link tables at another interval, s."""
-        return replace(
-            self, run=replace(self.run, epoch_s=epoch_s), world=replace(self.world, epoch_s=epoch_s)
-        )
-
 
 def of_document(document: dict[str, Any], where: str = "public knowledge") -> Public:
     """The scenario of a public document; BadInput, one sentence, names the key at fault."""

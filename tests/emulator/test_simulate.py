@@ -182,6 +182,23 @@ def test_every_packet_is_acknowledged_and_a_message_answered_when_it_is_complete
     assert run.results["result"].delay_min_s * 1e3 == pytest.approx(there_ms + back_ms)
 
 
+@pytest.mark.parametrize(("packets", "every", "count"), [(10, 5, 2), (10, 4, 3), (3, 5, 1), (7, 1, 7)])
+def test_what_follows_every_few_packets_follows_the_last_too(packets: int, every: int, count: int) -> None:
+    then = (Follow("ack", RIGHT, LEFT, Fixed(60), every=every),)
+    flows = FlowSet([Flow("burst", LEFT, RIGHT, Recorded([0, S]), packets=packets, then=then)])
+    results = simulate(chain(), None, recorded((0, table())), 2 * S, flows=flows).results
+    assert results["burst"].delivered == 2 * packets
+    assert results["ack"].sent == 2 * count
+
+
+def test_what_follows_every_few_packets_counts_those_that_arrived() -> None:
+    then = (Follow("ack", RIGHT, LEFT, Fixed(60), every=5),)
+    flows = FlowSet([Flow("burst", LEFT, RIGHT, Recorded([0]), packets=100, then=then)], seed=2)
+    results = simulate(chain(), None, recorded((0, table(loss=0.3))), S, flows=flows).results
+    assert results["burst"].delivered < 100
+    assert results["ack"].sent == results["burst"].delivered // 5
+
+
 def test_an_incomplete_message_is_not_answered() -> None:
     then = (Follow("result", RIGHT, LEFT, Fixed(90), whole=True),)
     flows = FlowSet([Flow("task", LEFT, RIGHT, Recorded([0, S]), Fixed(1000), packets=5, then=then)])

@@ -69,7 +69,7 @@ class Job(msgspec.Struct):
     limit_s: float = 30.0
     replications: int = 6
     seed: int = 0
-    #: 0: chosen so that link tables cost no more than the traffic, s
+    #: link tables are so far apart, s; 0: at instants at which something changes
     epoch_s: float = 0.0
 
 

@@ -15,6 +15,7 @@ from typing import Final
 from emulator.traffic.arrivals import Periodic
 from emulator.traffic.flows import Flow, Follow
 from emulator.traffic.sizes import Fixed
+from nodes import wire
 from testbed.offered import Offered
 from testbed.ports import Ports
 from testbed.scenario.node_tables import SensorNode
@@ -25,6 +26,8 @@ from testbed.twin.whatif.plan import Plan, turns
 #: how often a way is named again for further turns in a round
 _AGAIN: Final = " #"
 _BEFORE: Final = " before"
+#: acknowledgements that go as one packet
+_TOGETHER: Final = 5
 _NAME: Final = re.compile(
     r"(?P<source>[^>]+)>(?P<sink>\S+) (?P<what>\S+)(?P<ack> ack)?(?: via \S+)?(?: #\d+)?$"
 )
@@ -51,21 +54,22 @@ class Subject:
     timeout_ms: float = 0.0
 
 
-def joined(before: list[Flow], after: list[Flow], from_s: float) -> list[Flow]:
-    """What nodes offer up to `from_s` (s after the start of the simulation), and what they offer then."""
+def joined(before: list[Flow], after: list[Flow], from_s: float, end_s: float | None = None) -> list[Flow]:
+    """What nodes offer up to `from_s`, and what they offer then, until `end_s`; s after the start."""
     if from_s <= 0.0 or before is after:
-        return after
-    first, then = ({flow.name: flow for flow in flows} for flows in (before, after))
-    flows = []
-    for name, flow in first.items():
-        if then.get(name) == flow:
-            flows.append(flow)
-        else:
-            flows.append(replace(_renamed(flow, _BEFORE), end_s=from_s))
-    for name, flow in then.items():
-        if first.get(name) != flow:
-            flows.append(replace(flow, start_s=from_s, times=_from(flow.times, from_s)))
-    return flows
+        flows = after
+    else:
+        first, then = ({flow.name: flow for flow in each} for each in (before, after))
+        flows = []
+        for name, flow in first.items():
+            if then.get(name) == flow:
+                flows.append(flow)
+            else:
+                flows.append(replace(_renamed(flow, _BEFORE), end_s=from_s))
+        for name, flow in then.items():
+            if first.get(name) != flow:
+                flows.append(replace(flow, start_s=from_s, times=_from(flow.times, from_s)))
+    return [replace(flow, end_s=end_s) if flow.end_s is None else flow for flow in flows]
 
 
 def subjects_of(public: Public, flows: Iterable[Flow]) -> dict[str, Subject]:
@@ -102,6 +106,24 @@ def subjects_of(public: Public, flows: Iterable[Flow]) -> dict[str, Subject]:
             if said["what"] == "pong" or (what != "ping" and " via " not in name):
                 subject.ends.append(name)
     return found
+
+
+def thinned(flows: Iterable[Flow]) -> list[Flow]:
+    """The flows with the acknowledgements of fragments taken together: as many bytes in fewer packets.
+
+    Nothing is told of acknowledgements; what they take of the links they come back by is the same.
+    """
+    return [
+        replace(flow, then=tuple(_follow_thinned(one, flow.packets) for one in flow.then)) for flow in flows
+    ]
+
+
+def _follow_thinned(follow: Follow, packets: int) -> Follow:
+    every = min(_TOGETHER, packets)
+    if follow.kind == wire.ACK and isinstance(follow.size, Fixed):
+        return replace(follow, every=every, size=Fixed(follow.size.length_bytes * every))
+    own = 1 if follow.whole else packets
+    return replace(follow, then=tuple(_follow_thinned(one, own) for one in follow.then))
 
 
 def offered_under(public: Public, plan: Plan, seed: int) -> Iterator[Flow]:

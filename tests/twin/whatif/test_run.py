@@ -7,18 +7,24 @@ import math
 
 import pytest
 
+from emulator.traffic.flows import Flow
+from emulator.traffic.sizes import Fixed
+from nodes.wire import ACK
 from testbed.actions import parse
 from testbed.ahead import Ahead
 from testbed.scenario import load
 from testbed.twin import public
 from testbed.twin.belief import Belief, Estimate
 from testbed.twin.whatif import Job, run, trial
+from testbed.twin.whatif import traffic as whatif_traffic
 from testbed.twin.whatif.draw import draw, middle
 from testbed.twin.whatif.plan import Plan, plan_of
-from testbed.twin.whatif.traffic import joined, offered_under, subjects_of
+from testbed.twin.whatif.traffic import joined, offered_under, subjects_of, thinned
 
 KNOWN = public.of_scenario(load("laptop"))
 HORIZON_S = 10.0
+#: what other fates of single packets change of a mean over some hundreds of messages, as a share of it
+TOGETHER_SHARE = 0.02
 
 
 def _job(*texts: str, belief: Belief | None = None, **more: object) -> Job:
@@ -142,3 +148,49 @@ def test_what_is_drawn_stays_within_what_can_be() -> None:
 
 def test_an_unknown_spread_is_taken_for_none() -> None:
     assert math.isfinite(draw(Belief(delay_ms={"a>b": Estimate(1.0, math.inf)}), 1).delay_ms["a>b"].mean)
+
+
+def test_acknowledgements_taken_together_are_as_many_bytes_in_fewer_packets() -> None:
+    def acknowledged(flows: list[Flow]) -> tuple[float, float]:
+        """Packets and bytes of acknowledgements of one message of each flow."""
+        packets = size = 0.0
+        for flow in flows:
+            todo = [(one, flow.packets) for one in flow.then]
+            while todo:
+                one, before = todo.pop()
+                if one.kind == ACK and isinstance(one.size, Fixed):
+                    packets += before / one.every
+                    size += before / one.every * one.size.length_bytes
+                todo += [(other, 1 if one.whole else before) for other in one.then]
+        return packets, size
+
+    flows = list(offered_under(KNOWN, Plan(), 1))
+    (packets, size), (fewer, same) = acknowledged(flows), acknowledged(thinned(flows))
+    assert same == pytest.approx(size)
+    assert fewer < 0.25 * packets
+
+
+def test_acknowledgements_taken_together_change_nothing_that_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    belief = Belief(
+        attenuation_db={"gateway-site/down": Estimate(9.0)}, service_factor={"edge-sat": Estimate(0.5)}
+    )
+    job = _job(
+        "route:avoid=gateway-site",
+        "offload:sensor=edge-ground:1",
+        belief=belief,
+        replications=4,
+        limit_s=math.inf,
+    )
+    few = run(job, KNOWN)
+    monkeypatch.setattr(whatif_traffic, "_TOGETHER", 1)
+    many = run(job, KNOWN)
+    for one, other in zip(few.candidates, many.candidates, strict=True):
+        for kind in ("delay", "task"):
+            told, true = (c.changes[kind].latency_ms.mean for c in (one, other))
+            level = many.baseline.flows[kind].latency_ms.mean
+            assert told == pytest.approx(true, abs=TOGETHER_SHARE * level)
+
+
+def test_what_is_sent_after_the_horizon_is_not_waited_for() -> None:
+    flows = joined(*[list(offered_under(KNOWN, Plan(), 1))] * 2, 2.0, 12.0)
+    assert {flow.end_s for flow in flows} == {12.0}
