@@ -13,6 +13,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
+from threading import Thread
 from typing import Final, Protocol
 
 from nodes.processes import die_with_parent
@@ -103,6 +104,7 @@ class Pool:
     def close(self) -> None:
         """Ends the workers, also those at work."""
         processes = list((self._executor._processes or {}).values())
+        manager: Thread | None = getattr(self._executor, "_executor_manager_thread", None)
         self._executor.shutdown(wait=False, cancel_futures=True)
         for process in processes:
             process.terminate()
@@ -111,6 +113,8 @@ class Pool:
             if process.is_alive():  # it may not have come so far that it can be asked
                 process.kill()
                 process.join()
+        if manager is not None:
+            manager.join(_PATIENCE_S)  # it waits for the same processes, and may have heard first of an end
 
     def __enter__(self) -> Pool:
         return self
