@@ -3,6 +3,7 @@
 A floor lies at the delay of a small packet that waited for nothing, or above it when none came; its
 distribution is skewed and belongs to the traffic. So nothing is assumed of it but how often it used to
 exceed each of a few heights: many windows in a row above one that used to be rare are an added delay.
+Windows in which larger packets alone may have lifted it over a height speak neither for nor against that.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ _AGAIN = 6
 _BACK, _BACK_WINDOWS = 0.3, 3
 #: floors since the onset that tell its size, at most
 _SINCE = 240
+#: packets larger than usual by this factor may lift a floor; what is usual fades so quickly, per window
+_LARGER, _FADING = 1.02, 0.999
 
 
 class FloorWatch:
@@ -45,11 +48,13 @@ class FloorWatch:
         self._doubt_ms = doubt_ms
         self._limit = log_odds + math.log(len(_HEIGHTS_MS))
         self._past = Reservoir(128)
+        #: mean size of packets up to which floors used to be low, bits
+        self._low_bits = 0.0
         self._sums = [0.0] * len(_HEIGHTS_MS)
         self._onset_s = [0.0] * len(_HEIGHTS_MS)
         self._counts = [_Exceeded() for _ in _HEIGHTS_MS]
-        #: windows not learned from yet: (begin, floor)
-        self._held: list[tuple[float, float]] = []
+        #: windows not learned from yet: begin, floor, what larger packets may have added
+        self._held: list[tuple[float, float, float]] = []
         self._since: list[float] = []
         self.changed = False
         self.back_windows = 0
@@ -58,24 +63,32 @@ class FloorWatch:
 
     def inherit(self, other: FloorWatch) -> None:
         """What is usual on a link of the same design is usual here until more is known."""
-        self._past = other._past.copy()
+        self._past, self._low_bits = other._past.copy(), other._low_bits
         for mine, theirs in zip(self._counts, other._counts, strict=True):
             mine.inherit(theirs)
 
-    def observe(self, offset_ms: float, begins_s: float, least_ms: float = 0.0) -> Alarm | None:
+    def observe(
+        self, offset_ms: float, begins_s: float, least_ms: float = 0.0, mean_bits: float = 0.0,
+        rate_bps: float = math.inf,
+    ) -> Alarm | None:  # fmt: skip
         """The floor of one window, ms above the nominal delay; an alarm when it moved up for good.
 
-        Rises below `least_ms` or `SMALLEST_DELAY_MS` are learned instead.
+        Rises below `least_ms` or `SMALLEST_DELAY_MS` are learned instead; `mean_bits`: size of the window's
+        packets, `rate_bps` at which they were sent: larger ones than usual may have lifted the floor.
         """
         if self.changed:
             self._follow(offset_ms, begins_s)
             return None
-        self._held.append((begins_s, offset_ms))
+        larger_ms = self._larger_ms(mean_bits, rate_bps)
+        self._held.append((begins_s, offset_ms, larger_ms))
         if self._past.count == 0:
             if len(self._held) == _TRAINING_WINDOWS:
                 self._learn()
             return None
-        suspected = self._suspect(offset_ms - self._usual_ms(), begins_s)
+        height_ms = offset_ms - self._usual_ms()
+        if height_ms <= _HEIGHTS_MS[0]:
+            self._low_bits = max(_FADING * self._low_bits, mean_bits)
+        suspected = self._suspect(height_ms, larger_ms, begins_s)
         if suspected < 0:
             self._learn()
             return None
@@ -85,29 +98,34 @@ class FloorWatch:
                 self._sums = [0.0] * len(_HEIGHTS_MS)
             return None
         onset_s = self._onset_s[suspected]
-        self._since = [value for at_s, value in self._held if at_s >= onset_s]
+        self._since = [value for at_s, value, _ in self._held if at_s >= onset_s]
         if self.size().mean < max(SMALLEST_DELAY_MS, least_ms):
             self.start_over()
             return None
         return Alarm(1, onset_s, self._sums[suspected], self._limit)
 
-    def _suspect(self, height_ms: float, begins_s: float) -> int:
+    def _suspect(self, height_ms: float, larger_ms: float, begins_s: float) -> int:
         """Adds a window's evidence; the height that most speaks for, or -1."""
         suspected = -1
         for index, least in enumerate(_HEIGHTS_MS):
             counts, before = self._counts[index], self._sums[index]
-            above = height_ms > least
-            chance = counts.chance()
-            counts.above = above
-            if not above and before == 0.0:
-                continue
-            ratio = _ABOVE / chance if above else (1.0 - _ABOVE) / (1.0 - chance)
-            if before == 0.0:
-                self._onset_s[index] = begins_s
-            self._sums[index] = max(before + math.log(ratio), 0.0)
+            above = _above(height_ms, larger_ms, least)
+            if above is not None:
+                chance = counts.chance()
+                counts.above = above
+                if not above and before == 0.0:
+                    continue
+                ratio = _ABOVE / chance if above else (1.0 - _ABOVE) / (1.0 - chance)
+                if before == 0.0:
+                    self._onset_s[index] = begins_s
+                self._sums[index] = max(before + math.log(ratio), 0.0)
             if self._sums[index] > 0.0 and (suspected < 0 or self._sums[index] >= self._sums[suspected]):
                 suspected = index
         return suspected
+
+    def _larger_ms(self, mean_bits: float, rate_bps: float) -> float:
+        """What packets of that mean size may add to a floor, ms: no small one may have been among them."""
+        return mean_bits / rate_bps * 1e3 if mean_bits > _LARGER * self._low_bits else 0.0
 
     def _usual_ms(self) -> float:
         past = self._past.ordered()
@@ -115,13 +133,15 @@ class FloorWatch:
 
     def _learn(self) -> None:
         """What was held back is usual."""
-        floors = [offset_ms for _, offset_ms in self._held]
-        self._held = []
-        usual = self._usual_ms() if self._past.count else sorted(floors)[len(floors) // 2]
-        for offset_ms in floors:
+        held, self._held = self._held, []
+        floors = sorted(offset_ms for _, offset_ms, _ in held)
+        usual = self._usual_ms() if self._past.count else floors[len(floors) // 2]
+        for _, offset_ms, larger_ms in held:
             self._past.add(offset_ms)
             for counts, least in zip(self._counts, _HEIGHTS_MS, strict=True):
-                counts.learn(offset_ms - usual > least)
+                above = _above(offset_ms - usual, larger_ms, least)
+                if above is not None:
+                    counts.learn(above)
 
     def _follow(self, offset_ms: float, begins_s: float) -> None:
         """A window after the alarm: more is known of the size, or it is over."""
@@ -210,6 +230,13 @@ class FloorWatch:
         self._sums = [0.0] * len(_HEIGHTS_MS)
         if self._past.count:
             self._held = []
+
+
+def _above(height_ms: float, larger_ms: float, least_ms: float) -> bool | None:
+    """Whether a floor lies above a height; None: not if larger packets made it so."""
+    if height_ms <= least_ms:
+        return False
+    return True if height_ms - larger_ms > least_ms else None
 
 
 class _Exceeded:

@@ -37,8 +37,8 @@ class _Watches:
         self.loss = LossWatch(log_odds)
         self.rate = RateWatch()
         self.load = LoadWatch()
-        #: mean size of the packets in the window where it was least, bits
-        self.smallest_bits = _PACKET_BITS
+        #: mean size of the packets in the last window, and in the one where it was least, bits
+        self.mean_bits = self.smallest_bits = _PACKET_BITS
         #: rate the floor is compared at, and what that moved it by, ms
         self.rate_bps = 0.0
         self.moved_ms = 0.0
@@ -113,7 +113,8 @@ class LinkWatching:
         packets, lost = number.get("packets_out", 0.0), number.get("lost", 0.0)
         bits = 8.0 * number.get("bytes_out", 0.0)
         if packets:
-            watches.smallest_bits = min(watches.smallest_bits * 1.001, bits / packets)
+            watches.mean_bits = bits / packets
+            watches.smallest_bits = min(watches.smallest_bits * 1.001, watches.mean_bits)
             bits *= 1.0 + lost / packets  # what was lost had been sent
         busy_s = number.get("busy_s", 0.0)
         flight_s = (link.delay_ms + 5.0 * link.jitter_ms) / 1e3
@@ -179,7 +180,9 @@ class LinkWatching:
             return [], 0.0
         packet_ms = _PACKET_BITS / link.rate_bps * 1e3
         risen_ms = watch.risen_ms
-        alarm = watch.observe(floor_ms - link.delay_ms - watches.moved_ms, begins_s, packet_ms)
+        alarm = watch.observe(
+            floor_ms - link.delay_ms - watches.moved_ms, begins_s, packet_ms, watches.mean_bits, link.rate_bps
+        )
         if alarm is not None:
             watch.adopt()
         records = self._events.link(UNKNOWN, "ms", link.id, watch, alarm, now_ns, now_s)

@@ -36,6 +36,36 @@ def test_excursions_that_last_are_no_change_where_they_are_usual() -> None:
         assert watch.observe(floor + queue, number * 0.5) is None
 
 
+#: bits of packets that are large, and the mean where a small one is among them; bit/s
+LARGE, MIXED, RATE = 10_000.0, 8_000.0, 20e6
+LARGE_MS = 1e3 * LARGE / RATE
+
+
+@pytest.mark.parametrize("added_ms", [0.0, 1.0])
+def test_large_packets_alone_lift_no_floor_but_what_adds_more_than_they_can_does(added_ms: float) -> None:
+    """Small packets stay away from every second window, as they do when two rhythms drift past each other."""
+    rng, watch = np.random.default_rng(15), FloorWatch(LOG_ODDS)
+    noticed = False
+    for number in range(1_000):
+        alone = number >= 500 and number % 2 == 0
+        floor = float(rng.exponential(0.02)) + alone * LARGE_MS + (number >= 500) * added_ms
+        alarm = watch.observe(floor, number * 0.5, 0.1, LARGE if alone else MIXED, RATE)
+        noticed = noticed or alarm is not None
+        if alarm is not None:
+            assert 500 <= number < 512
+            break
+    assert noticed == (added_ms > 0.0)
+
+
+def test_packets_that_are_all_of_one_size_hide_nothing() -> None:
+    rng, watch = np.random.default_rng(16), FloorWatch(LOG_ODDS)
+    for number in range(100):
+        floor = LARGE_MS + float(rng.exponential(0.02)) + (number >= 80) * 0.45
+        if watch.observe(floor, number * 0.5, 0.1, LARGE, RATE) is not None:
+            break
+    assert 80 <= number < 86
+
+
 def test_a_rise_of_the_floor_is_found_sized_and_seen_to_end() -> None:
     rng, watch = np.random.default_rng(13), FloorWatch(LOG_ODDS)
     for number, floor in enumerate(floors(rng, 80)):
