@@ -1,5 +1,5 @@
 """Readers of recorded measurements, one module a format; `open_measurement` finds out which."""
 
-from testbed.measured.formats.opening import open_measurement
+from testbed.measured.formats.opening import SHIPPED, open_measurement, shipped
 
-__all__ = ["open_measurement"]
+__all__ = ["SHIPPED", "open_measurement", "shipped"]

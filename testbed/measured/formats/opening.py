@@ -35,6 +35,10 @@ FORMATS: Final = (
 )
 
 
+#: what the names of measurements begin with that come with the testbed
+SHIPPED: Final = "shipped:"
+
+
 def open_measurement(
     paths: str | Path | Sequence[str | Path],
     columns: str | Columns | None = None,
@@ -42,7 +46,7 @@ def open_measurement(
     begin_s: float | None = None,
     end_s: float | None = None,
 ) -> Measurement:
-    """The measurement in a file, or in several files that are parts of one.
+    """The measurement in a file, or in several files that are parts of one, or `shipped:NAME`.
 
     `columns`: what the columns of a table are, `time=COL,value=COL[,seq=COL][,unit=UNIT]...`; `quantity`:
     which one, where a file has several; samples from `begin_s` on and before `end_s` (POSIX seconds). Files
@@ -81,7 +85,18 @@ def _with_both_ends(given: list[str | Path]) -> list[str]:
     return names
 
 
+def shipped() -> dict[str, Path]:
+    """The measurements that come with the testbed, by what follows `shipped:`."""
+    folder = Path(__file__).parent.parent / "shipped"
+    return {path.name.removesuffix(".csv.gz"): path for path in sorted(folder.glob("*.csv.gz"))}
+
+
 def _one(path: str, columns: Columns, quantity: Quantity | None) -> Measurement:
+    if path.startswith(SHIPPED):
+        name, there_are = path.removeprefix(SHIPPED), shipped()
+        if name not in there_are:
+            raise BadInput(f"{path}: no such measurement, allowed: {SHIPPED}{f', {SHIPPED}'.join(there_are)}")
+        return table.read(Source(there_are[name], path), columns, quantity)
     ends = path.split("+")
     if len(ends) == 2 and not Path(path).exists():
         first, second = (Source(Path(end)) for end in ends)
