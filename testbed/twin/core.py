@@ -40,6 +40,7 @@ from testbed.twin.roster import Roster
 from testbed.twin.servers import ServerBelief
 from testbed.twin.streaming import Fidelity
 from testbed.twin.synchronisation import Synchronisation
+from testbed.twin.synchronisation import rehearse as rehearse_ages
 from testbed.twin.tasks import Tasks
 from testbed.twin.watching import LinkWatching
 
@@ -117,6 +118,7 @@ class Twin:
         """Computes the first window's network once, so that nothing is compiled or read after the start."""
         self._network.at(0.0, frozenset())
         rehearse_forecasts()
+        rehearse_ages()
 
     def begin(self, start_ns: int) -> None:
         """The run starts at `start_ns` on the host's monotonic clock."""

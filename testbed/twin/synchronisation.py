@@ -10,22 +10,17 @@ one to the other, and has its share of the histogram for that.
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
-from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from typing import Final, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nodes.wire import Record, Value
+from testbed.twin import age_kernels
 from testbed.twin.filters import ForgettingMean
 
-#: bins of the histograms: a hundred a decade, from a millisecond to three hours; an age is known to 1.2 %
-_PER_DECADE: Final = 100
-_EDGES: Final[list[float]] = [1e-3 * 10.0 ** (k / _PER_DECADE) for k in range(7 * _PER_DECADE + 1)]
-#: of each bin; the last one ends nowhere and is never crossed
-_WIDTHS: Final = np.diff(np.array([0.0, *_EDGES, _EDGES[-1]]))
+#: sources there is room for at first
+_ROWS: Final = 16
 _INTERVAL_S: Final = 1.0
 #: measurements that nodes report at regular intervals, which are learned
 _REGULAR: Final = frozenset({"flow", "node", "clock"})
@@ -69,83 +64,62 @@ class Ages:
     """Ages of many sources over time, pooled: each grows until an update sets it back. Times in s."""
 
     def __init__(self) -> None:
-        # time spent in each bin, s: by ages that began or ended inside it, and crossings of the whole of it
-        # (as differences to the bin below: an age that grew through a hundred bins changes two numbers)
-        self._partly = [0.0] * (len(_EDGES) + 1)
-        self._crossed = [0] * (len(_EDGES) + 1)
-        #: source -> generation time of its newest update, and until when its age has been counted
-        self._sources: dict[str, tuple[float, float]] = {}
+        #: time spent in each bin, as `age_kernels` counts it
+        self._spent = np.zeros((2, age_kernels.BINS))
+        #: source -> its row among the times
+        self._rows: dict[str, int] = {}
+        self._free: list[int] = []
+        #: generation time of the newest update, and until when its age has been counted
+        self._times = np.full((_ROWS, 2), math.inf)
 
     def __contains__(self, source: object) -> bool:
-        return source in self._sources
+        return source in self._rows
 
     def sources(self) -> list[str]:
         """All that gave an update and still exist."""
-        return list(self._sources)
+        return list(self._rows)
 
     def __len__(self) -> int:
-        return len(self._sources)
+        return len(self._rows)
 
     def update(self, source: str, generated_s: float, now_s: float) -> None:
         """Something generated at `generated_s` was taken in; an older one than the newest changes nothing."""
-        if source in self._sources:
-            self._count(source, now_s)
-            newest_s, counted_s = self._sources[source]
-            self._sources[source] = (max(newest_s, generated_s), counted_s)
-        else:
-            self._sources[source] = (generated_s, now_s)
+        row = self._rows.get(source)
+        if row is not None:
+            age_kernels.update(self._times, self._spent, row, generated_s, now_s)
+            return
+        row = self._rows[source] = self._free.pop() if self._free else len(self._rows)
+        if row == len(self._times):
+            self._times = np.concatenate((self._times, np.full_like(self._times, math.inf)))
+        self._times[row] = generated_s, now_s
 
     def end(self, source: str, now_s: float) -> None:
         """The source exists no more: its age does not grow any longer."""
-        self._count(source, now_s)
-        del self._sources[source]
+        row = self._rows.pop(source)
+        age_kernels.update(self._times, self._spent, row, -math.inf, now_s)
+        self._times[row] = math.inf  # counted for ever
+        self._free.append(row)
 
     def flush(self, now_s: float) -> None:
         """Ages up to now are counted."""
-        for source in self._sources:
-            self._count(source, now_s)
+        age_kernels.flush(self._times, self._spent, now_s)
 
     def age_s(self, source: str, now_s: float) -> float:
         """Present age of a source; infinite when nothing ever came from it."""
-        return now_s - self._sources[source][0] if source in self._sources else math.inf
+        row = self._rows.get(source)
+        return math.inf if row is None else now_s - self._times.item(row, 0)
 
     def quantile(self, level: float) -> float:
         """The age that is not exceeded for a share `level` of the time; nan before anything was counted."""
-        spent = self._spent()
-        total = float(spent.sum())
-        if total <= 0.0:
-            return math.nan
-        upto = np.cumsum(spent)
-        index = int(np.searchsorted(upto, level * total))
-        if index == 0:
-            return _EDGES[0]
-        if index >= len(_EDGES):
-            return _EDGES[-1]
-        below = float(upto[index - 1])
-        inside = (level * total - below) / max(float(spent[index]), 1e-300)
-        return _EDGES[index - 1] + inside * (_EDGES[index] - _EDGES[index - 1])
+        return age_kernels.quantile(self._spent, level)  # type: ignore[no-any-return]
 
-    def _count(self, source: str, now_s: float) -> None:
-        newest_s, counted_s = self._sources[source]
-        if now_s <= counted_s:
-            return
-        self._sources[source] = (newest_s, now_s)
-        low, high = max(counted_s - newest_s, 0.0), max(now_s - newest_s, 0.0)
-        first, last = bisect_right(_EDGES, low), bisect_right(_EDGES, high)
-        if first == last:
-            self._partly[first] += high - low
-            return
-        self._partly[first] += _EDGES[first] - low
-        self._crossed[first + 1] += 1
-        self._crossed[last] -= 1
-        self._partly[last] += high - _EDGES[last - 1]
 
-    def _spent(self) -> NDArray[np.float64]:
-        """Time spent in each bin, s."""
-        times = np.cumsum(self._crossed)
-        spent: NDArray[np.float64] = np.array(self._partly)
-        spent[times > 0] += (times * _WIDTHS)[times > 0]
-        return spent
+class _Staleness:
+    """How predictions of one quantity fare."""
+
+    def __init__(self) -> None:
+        self.ages = Ages()
+        self.right = self.compared = 0
 
 
 class _Stream:
@@ -172,9 +146,7 @@ class Synchronisation:
     def __init__(self, window_s: float) -> None:
         self._window_s = window_s
         self._streams = {"link": _Stream(window_s)}
-        self._stale: dict[str, Ages] = {}
-        self._right: Counter[str] = Counter()
-        self._compared: Counter[str] = Counter()
+        self._stale: dict[str, _Staleness] = {}
         self._due_s = _INTERVAL_S
         self._before_s: float | None = None
         #: what existed when links that are gone were last looked for
@@ -201,13 +173,17 @@ class Synchronisation:
             if name in _REGULAR and stream.period_s:
                 stream.planned += len(stream.ages) * passed_s / stream.period_s
         for record in others:
-            stream = self._streams.setdefault(record.measurement, _Stream(None))
+            stream = self._streams.get(record.measurement) or self._new_stream(record.measurement)
             source, generated_s = source_of(record), (record.t_ns - start_ns) / 1e9
             known = source in stream.ages
             stream.ages.update(source, generated_s, now_s)
             if record.measurement in _REGULAR:
                 stream.learn_period(source, generated_s)
                 stream.achieved += known
+
+    def _new_stream(self, measurement: str) -> _Stream:
+        made = self._streams[measurement] = _Stream(None)
+        return made
 
     def missed(self, windows: int) -> None:
         """So many windows were never looked at."""
@@ -222,26 +198,29 @@ class Synchronisation:
         for record in said:
             if record.measurement != "residual":
                 continue
-            quantity = record.tags.get("quantity", "")
+            tags, fields = record.tags, record.fields
+            quantity = tags.get("quantity", "")
             bound = BOUNDS.get(quantity)
             if bound is None:
                 continue
-            target, fields = record.tags["target"], record.fields
+            stale = self._stale.get(quantity)
+            if stale is None:
+                stale = self._stale[quantity] = _Staleness()
+            target = tags["target"]
             strange = strange or _is_gone(target, existing)
-            ages = self._stale.setdefault(quantity, Ages())
             right = bound.holds(float(fields["predicted"]), float(fields["observed"]))
-            self._compared[quantity] += 1
-            self._right[quantity] += right
-            if right or target not in ages:
-                ages.update(target, (record.t_ns - start_ns) / 1e9 + self._window_s, now_s)
+            stale.compared += 1
+            stale.right += right
+            if right or target not in stale.ages:
+                stale.ages.update(target, (record.t_ns - start_ns) / 1e9 + self._window_s, now_s)
         names = frozenset(existing)
         if names == self._existing and not strange:
             return
         self._existing = names
-        for ages in self._stale.values():
-            for target in ages.sources():
+        for stale in self._stale.values():
+            for target in stale.ages.sources():
                 if _is_gone(target, names):
-                    ages.end(target, now_s)
+                    stale.ages.end(target, now_s)
 
     def age_s(self, measurement: str, source: str, now_s: float) -> float:
         """Age of information of one source now; infinite when nothing came from it."""
@@ -250,8 +229,8 @@ class Synchronisation:
 
     def staleness_s(self, quantity: str, target: str, now_s: float) -> float:
         """Age of staleness of one prediction now; infinite when it was never compared."""
-        ages = self._stale.get(quantity)
-        return math.inf if ages is None else ages.age_s(target, now_s)
+        stale = self._stale.get(quantity)
+        return math.inf if stale is None else stale.ages.age_s(target, now_s)
 
     def records(self, now_ns: int, now_s: float, counters: Mapping[str, int]) -> list[Record]:
         """`sync` records of the run up to now, once a second.
@@ -281,13 +260,13 @@ class Synchronisation:
                 if stream.planned >= 1.0:
                     fields["alignment"] = min(stream.achieved / stream.planned, 1.0)
             say("age", name, fields)
-        for name, ages in sorted(self._stale.items()):
-            ages.flush(now_s)
+        for name, stale in sorted(self._stale.items()):
+            stale.ages.flush(now_s)
+            p50, p99 = stale.ages.quantile(0.5), stale.ages.quantile(0.99)
             bound = BOUNDS[name]
             say("staleness", name, {
-                "targets": len(ages), "stale_p50_s": ages.quantile(0.5), "stale_p99_s": ages.quantile(0.99),
-                "right": self._right[name] / self._compared[name], "bound": bound.absolute,
-                "bound_share": bound.relative,
+                "targets": len(stale.ages), "stale_p50_s": p50, "stale_p99_s": p99,
+                "right": stale.right / stale.compared, "bound": bound.absolute, "bound_share": bound.relative,
             })  # fmt: skip
         say("telemetry", "all", {name: counters.get(name, 0) for name in _COUNTERS})
         return out
@@ -306,3 +285,12 @@ def source_of(record: Record) -> str:
     if record.measurement == "flow":
         return f"{tags.get('source', '')}>{tags.get('node', '')}:{tags.get('flow', '')}"
     return tags.get("node", "")
+
+
+def rehearse() -> None:
+    """Has everything compiled, or read from the cache, that ages are counted with."""
+    ages = Ages()
+    for _ in range(2):
+        ages.update("", 0.0, 1.0)
+    ages.flush(2.0)
+    ages.quantile(0.5)

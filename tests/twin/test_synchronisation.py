@@ -114,3 +114,16 @@ def test_a_twin_that_missed_windows_is_older_and_less_aligned(synthetic: Any) ->
     links = [r for r in said if r.measurement == "sync" and r.tags["of"] == "link"][-1].fields
     assert float(links["alignment"]) == pytest.approx(40 / 60, abs=0.01)
     assert float(links["age_p99_s"]) > 8.0
+
+
+def test_more_sources_than_there_was_room_for_are_told_apart() -> None:
+    ages = Ages()
+    for number in range(100):
+        ages.update(f"link-{number}", float(number), 200.0)
+    for number in range(0, 100, 2):
+        ages.end(f"link-{number}", 200.0)
+    for number in range(100, 150):  # they take the places that have become free
+        ages.update(f"link-{number}", float(number), 200.0)
+    kept = [*range(1, 100, 2), *range(100, 150)]
+    assert sorted(ages.sources()) == sorted(f"link-{number}" for number in kept)
+    assert [ages.age_s(f"link-{number}", 200.0) for number in kept] == [200.0 - number for number in kept]
