@@ -13,12 +13,13 @@ import multiprocessing
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count, islice
 from typing import Any, Final
 
 from testbed.bench import Figures, _campaign_whatif, _whatif_time
 from testbed.bench import _campaign_figures as figures
 from testbed.bench._campaign import Told, carry_out, ignore_interrupts
-from testbed.bench._campaign_runs import QUIET_RUN_S, RUN_S, Case, draw, quiet
+from testbed.bench._campaign_runs import KINDS, QUIET_RUN_S, RUN_S, Case, draw, quiet
 from testbed.bench._campaign_whatif import Answered, Question
 from testbed.errors import BadInput
 
@@ -93,20 +94,22 @@ def run(
     quiet_days: float | None = None,
     questions: int | None = None,
     seed: int | None = None,
+    kinds: str | None = None,
 ) -> Figures:
     """Carry the campaign out, or a part of it; `quick`: a few short runs and little quiet time.
 
-    An interrupt ends it with the figures of what is done. BadInput for a part that cannot be.
+    `kinds`: what may happen in the runs, comma between; by default everything in turn. An interrupt ends it with the figures of what is done. BadInput for a part that cannot be.
     """
     given = {"runs": runs, "quiet_days": quiet_days, "questions": questions, "seed": seed}
     _check(given)
+    happening = _kinds_of(kinds)
     chosen: dict[str, float] = (
         {"runs": _QUICK_RUNS, "quiet_days": _QUICK_QUIET_S / 86_400.0, "questions": _QUICK_QUESTIONS}
         if quick
         else {"runs": RUNS, "quiet_days": QUIET_DAYS, "questions": QUESTIONS}
     )
     chosen |= {"seed": SEED} | {name: value for name, value in given.items() if value is not None}
-    cases = _cases(chosen, quick)
+    cases = _cases(chosen, quick, happening)
     measured, done = dict[str, float](), list[Done]()
     interrupted = False
     try:
@@ -119,7 +122,7 @@ def run(
         interrupted = True
     result = _summed_up(done, measured)
     limits = {**LIMITS, **FULL_LIMITS}
-    if quick or interrupted or any(value is not None for value in given.values()):
+    if quick or interrupted or kinds or any(value is not None for value in given.values()):
         # what a part of it cannot tell is shown without a limit
         limits = {
             key: limit
@@ -139,10 +142,20 @@ def _check(given: dict[str, Any]) -> None:
         raise BadInput("--runs, --quiet-days and --questions are all 0: nothing is left to be measured")
 
 
-def _cases(chosen: dict[str, float], quick: bool) -> list[Case | Question | Savings]:
+def _kinds_of(text: str | None) -> tuple[str, ...]:
+    """Kinds as given, comma between."""
+    kinds = KINDS if text is None else tuple(name.strip() for name in text.split(","))
+    for name in kinds:
+        if name not in KINDS:
+            raise BadInput(f"--kinds {name!r}: allowed are {', '.join(KINDS)}")
+    return kinds
+
+
+def _cases(chosen: dict[str, float], quick: bool, kinds: tuple[str, ...]) -> list[Case | Question | Savings]:
     seed, run_s = int(chosen["seed"]), _QUICK_RUN_S if quick else RUN_S
+    numbers = (number for number in count() if KINDS[number % len(KINDS)] in kinds)
     cases: list[Case | Question | Savings] = [
-        draw(number, seed, run_s) for number in range(int(chosen["runs"]))
+        draw(number, seed, run_s) for number in islice(numbers, int(chosen["runs"]))
     ]
     quiet_s = chosen["quiet_days"] * 86_400.0
     if quiet_s > 0.0:

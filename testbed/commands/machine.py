@@ -78,6 +78,9 @@ def bench(
     quiet_days: Annotated[float | None, typer.Option(metavar="D", help="twin: days without.")] = None,
     questions: Annotated[int | None, typer.Option(metavar="N", help="twin: what-ifs tried.")] = None,
     seed: Annotated[int | None, typer.Option(metavar="N", help="twin: of the campaign.")] = None,
+    kinds: Annotated[
+        str | None, typer.Option(metavar="KIND,...", help="twin: what may happen in its runs.")
+    ] = None,
     json_file: JsonFile = None,
 ) -> None:
     """Measure this machine: figures beside the limits they should keep."""
@@ -89,7 +92,7 @@ def bench(
         raise BadInput("bench: NAME is missing, give one of those above, or all")
     content, status = run_bench(
         name, elements=elements, plot=plot, trace=trace, duration=duration, rate=rate, quick=quick or None,
-        runs=runs, quiet_days=quiet_days, questions=questions, seed=seed,
+        runs=runs, quiet_days=quiet_days, questions=questions, seed=seed, kinds=kinds,
     )  # fmt: skip
     write_json(json_file, content)
     raise typer.Exit(status)

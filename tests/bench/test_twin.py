@@ -167,6 +167,7 @@ def test_tables_stand_beside_the_figures() -> None:
         ({"quiet_days": 1e9}, "--quiet-days 1e+09: allowed is 0 to 366"),
         ({"questions": 10**6}, "--questions 1e+06: allowed is 0 to 100000"),
         ({"seed": -3}, "--seed -3: allowed is 0 to"),
+        ({"kinds": "rain,snow"}, "--kinds 'snow': allowed are rain, capacity"),
         ({"runs": 0, "quiet_days": 0.0, "questions": 0}, "are all 0: nothing is left to be measured"),
     ],
 )
@@ -198,6 +199,11 @@ def test_a_part_is_as_large_as_it_was_asked_for_and_of_that_seed(carried: list[A
     assert carried[:3] == [draw(number, 5) for number in range(3)]
     assert carried[3] == draw_question(0, 5)
     assert [type(one).__name__ for one in carried[4:]] == ["Savings"]
+
+
+def test_only_the_kinds_that_were_asked_for_happen_as_in_the_whole_campaign(carried: list[Any]) -> None:
+    campaign.run(runs=3, quiet_days=0.0, questions=0, seed=5, kinds="rain, capacity")
+    assert carried[:3] == [draw(number, 5) for number in (0, 1, 7)]
 
 
 def test_an_interrupt_leaves_the_figures_of_what_is_done_without_limits_only_all_can_tell(
