@@ -98,7 +98,8 @@ def run(
 ) -> Figures:
     """Carry the campaign out, or a part of it; `quick`: a few short runs and little quiet time.
 
-    `kinds`: what may happen in the runs, comma between; by default everything in turn. An interrupt ends it with the figures of what is done. BadInput for a part that cannot be.
+    `kinds`: what may happen in the runs, comma between; by default everything in turn. An interrupt ends it
+    with the figures of what is done. BadInput for a part that cannot be.
     """
     given = {"runs": runs, "quiet_days": quiet_days, "questions": questions, "seed": seed}
     _check(given)
