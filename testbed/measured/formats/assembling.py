@@ -41,7 +41,7 @@ _MOST_MISSING: Final = 50
 #: intervals without a sample that are told as a gap: of the median interval, and at least
 _GAP_INTERVALS: Final = 20.0
 _GAP_S: Final = 1.0
-#: of equal neighbours, above which stamps are too coarse to tell the same row twice
+#: of neighbours with the same stamp and other values, above which stamps are too coarse to tell a row twice
 _COARSE: Final = 0.02
 #: intervals shorter than this share of the median come from replies that piled up, not from a sender
 _PILED: Final = 0.1
@@ -124,7 +124,7 @@ class Rows:
             return
         self._rows += len(times_s)
         lost = np.zeros(len(times_s), np.bool_) if lost is None else lost
-        steps = None if numbers is None else self._continue(numbers)
+        steps = None if numbers is None else self._continue(numbers, times_s)
         usable = np.isfinite(times_s) & (np.isfinite(values) | lost)
         if not usable.all():
             self._unusable += int(np.count_nonzero(~usable))
@@ -180,14 +180,20 @@ class Rows:
         self._last_s = float(times_s[-1])
         self._latest_s = max(self._latest_s, float(times_s.max()))
 
-    def _continue(self, numbers: Integers) -> Integers:
-        """Numbers that neither wrap nor begin anew, counted from the first."""
+    def _continue(self, numbers: Integers, times_s: Array) -> Integers:
+        """Numbers that neither wrap nor begin anew, counted from the first.
+
+        They begin anew while the time goes on; where both go back, rows are out of order.
+        """
         if self._base is None:
             self._base = self._last_number = int(numbers[0])
         before = np.append(self._last_number, numbers[:-1])
+        went_on = np.diff(times_s, prepend=self._last_s) >= 0
         shifts = np.zeros(len(numbers), np.int64)
         for row in np.flatnonzero(np.abs(numbers - before) > _RESTART):
             step, wrapped = int(numbers[row] - before[row]), 0
+            if not went_on[row]:
+                continue
             if self._wraps and step > 0:  # a reply from before the numbers wrapped, or many lost
                 wrapped = -_WRAP if before[row] < _RESTART and numbers[row] > _WRAP - _RESTART else 0
             elif self._wraps and (before[row] > _WRAP - _RESTART or numbers[row] > _FIRST_NUMBERS):
@@ -218,6 +224,10 @@ class Rows:
         self._judge()
         times_s, values = self._times.take(), self._values.take()
         numbers = self._numbers.take() if self._numbered else None
+        if numbers is None:
+            times_s, values = _by_time(times_s, values)
+        else:
+            times_s, values, numbers = self._by_number(times_s, values, numbers)
         if stamped == "unknown":
             stamped = "received" if self._quantity == "rtt" and _piled(times_s, values) else "sent"
             if stamped == "received":
@@ -228,15 +238,13 @@ class Rows:
         if stamped == "received" and self._quantity == "rtt":
             _to_sent(times_s, values)
             stamped = "sent"
-            if numbers is None and not _ascends(times_s):
+            if numbers is None:
                 times_s, values = _by_time(times_s, values)
         inferred = 0
         if numbers is not None:
-            times_s, values, inferred = self._by_number(times_s, values, numbers)
-        else:
-            times_s, values = _by_time(times_s, values)
-            if not self._distinct:
-                times_s, values = self._without_duplicates(times_s, values)
+            times_s, values, inferred = self._complete(times_s, values, numbers)
+        elif not self._distinct:
+            times_s, values = self._without_duplicates(times_s, values)
         self._tell(times_s, values)
         found = Found(
             rows=self._rows,
@@ -283,22 +291,29 @@ class Rows:
 
     def _by_number(
         self, times_s: Array, values: Array, numbers: NDArray[np.int32]
+    ) -> tuple[Array, Array, NDArray[np.int32]]:
+        """The rows in the order of their numbers, each number once."""
+        if self._ascending:
+            return times_s, values, numbers
+        order = np.argsort(numbers, kind="stable")
+        numbers, times_s, values = numbers[order], times_s[order], values[order]
+        del order
+        first = np.append(True, numbers[1:] != numbers[:-1])
+        if first.all():
+            return times_s, values, numbers
+        self.duplicates += int(np.count_nonzero(~first))
+        # of a lost and an answered row of the same probe the answered one counts
+        answered = np.flatnonzero(~first & ~np.isnan(values))[::-1]
+        slots = (np.cumsum(first) - 1)[answered]
+        numbers, times_s, once = numbers[first], times_s[first], values[first]
+        open_slots = np.isnan(once[slots])
+        once[slots[open_slots]] = values[answered[open_slots]]
+        return times_s, once, numbers
+
+    def _complete(
+        self, times_s: Array, values: Array, numbers: NDArray[np.int32]
     ) -> tuple[Array, Array, int]:
-        if not self._ascending:
-            order = np.argsort(numbers, kind="stable")
-            numbers, times_s, values = numbers[order], times_s[order], values[order]
-            del order
-            first = np.append(True, numbers[1:] != numbers[:-1])
-            if not first.all():
-                self.duplicates += int(np.count_nonzero(~first))
-                # of a lost and an answered row of the same probe the answered one counts
-                late = np.flatnonzero(~first & ~np.isnan(values))
-                slots = np.cumsum(first) - 1
-                numbers, times_s, earlier = numbers[first], times_s[first], values[first]
-                for row in late[::-1]:
-                    if np.isnan(earlier[slots[row]]):
-                        earlier[slots[row]] = values[row]
-                values = earlier
+        """Rows in the order of their numbers, with those that are missing, and how many these are."""
         back_s = float(-np.diff(times_s).min()) if len(times_s) > 1 else 0.0
         if back_s > _CLOCK_STEP_S:
             row = int(np.argmin(np.diff(times_s)))
@@ -341,17 +356,14 @@ class Rows:
 
     def _without_duplicates(self, times_s: Array, values: Array) -> tuple[Array, Array]:
         same = times_s[1:] == times_s[:-1]
-        equal = np.flatnonzero(same)
-        if not len(equal):
+        alike = (values[1:] == values[:-1]) | (np.isnan(values[1:]) & np.isnan(values[:-1]))
+        if np.count_nonzero(same & ~alike) > _COARSE * len(times_s) + 10:
+            if np.any(same & alike):
+                self.remarks.append(
+                    "the stamps are coarser than the sampling; a row twice cannot be told from two probes"
+                )
             return times_s, values
-        if len(equal) > _COARSE * len(times_s) + 10:
-            self.remarks.append(
-                "the stamps are coarser than the sampling; the same row twice cannot be told from two probes"
-            )
-            return times_s, values
-        again = equal[
-            (values[equal] == values[equal + 1]) | (np.isnan(values[equal]) & np.isnan(values[equal + 1]))
-        ]
+        again = np.flatnonzero(same & alike)
         if not len(again):
             return times_s, values
         self.duplicates += len(again)

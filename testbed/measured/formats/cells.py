@@ -22,6 +22,8 @@ _ZONES_H: Final = {
     "UTC": 0, "UT": 0, "GMT": 0, "EST": -5, "EDT": -4, "CST": -6, "CDT": -5, "MST": -7, "MDT": -6,
     "PST": -8, "PDT": -7, "CET": 1, "CEST": 2,
 }  # fmt: skip
+#: letters of a cell in a sentence
+_SHOWN: Final = 40
 _ZONE: Final = re.compile(r"\s*([A-Z]{2,4})$")
 _ZONED: Final = re.compile(r"(Z|[A-Z]{2,4}|\d[+-]\d\d:?\d\d)$")
 
@@ -30,7 +32,8 @@ class UnreadableError(ValueError):
     """A cell that is not what its column must hold; `row` counts from 0."""
 
     def __init__(self, row: int, text: str, allowed: str) -> None:
-        super().__init__(f"is {text!r}, it must be {allowed}")
+        shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+        super().__init__(f"is {shown!r}, it must be {allowed}")
         self.row = row
 
 

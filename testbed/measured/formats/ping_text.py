@@ -21,6 +21,8 @@ _ANSWER: Final = re.compile(
     rb"^\[(\d+\.\d+)\] [^\n]*?icmp_seq=(\d+)[^\n]*? time=([\d.]+) (ms|s|us)\b([^\n]*)", re.MULTILINE
 )
 _ANY_ANSWER: Final = re.compile(rb"^(\[[\d.]+\] )?\d+ bytes from [^\n]*icmp_seq=\d+", re.MULTILINE)
+_WITHOUT_INSTANT: Final = re.compile(rb"^\d+ bytes from [^\n]*icmp_seq=\d+", re.MULTILINE)
+_NEWLINE: Final = b"\n"
 _MS: Final = {b"ms": 1.0, b"s": 1e3, b"us": 1e-3}
 
 
@@ -32,11 +34,18 @@ def recognises(head: bytes) -> bool:
 def read(source: Source) -> Measurement:
     """Round-trip times by the instant of sending. Raises `BadInput` when there are no instants (`-D`)."""
     rows = Rows(source.name, "rtt", numbered=True, wraps=True)
-    regular = _Regular()
+    regular, line = _Regular(), 0
     for block in source.blocks():
         answers = regular.answers(block)
         if answers is None:
             answers = _one_by_one(block)
+            bare = _WITHOUT_INSTANT.search(block)
+            if bare and (len(rows) or len(answers)):
+                at = line + block.count(_NEWLINE, 0, bare.start()) + 1
+                raise BadInput(
+                    f"{source.name}: line {at}: has no instant, as others have; all must be of one ping -D"
+                )
+        line += block.count(_NEWLINE)
         rows.truncated = not block.endswith(b"\n") and _breaks_off(block)
         if len(answers):
             rows.add(answers[:, 0], answers[:, 2], None, answers[:, 1].astype(np.int64))

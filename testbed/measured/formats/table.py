@@ -174,6 +174,8 @@ class _Reading:
             for number, row in enumerate(self._split([*text, broken] if broken else text), 1):
                 if not "".join(row).strip() or row[0].lstrip().startswith("#"):
                     continue
+                if self._layout.named and tuple(map(str.strip, row)) == self._layout.header:
+                    continue  # of a further file, put behind the first one
                 if len(row) != width and broken and number == last:
                     self._rows.truncated = True
                 elif len(row) != width:

@@ -98,6 +98,12 @@ def test_without_instants_the_sentence_says_how_to_get_them(tmp_path: Path) -> N
         open_measurement(_write(tmp_path, (_answer(n).split("] ")[1] for n in range(1, 9))))
 
 
+def test_lines_with_and_without_instants_are_not_of_one_measurement(tmp_path: Path) -> None:
+    lines = [_answer(1), _answer(2), _answer(3).split("] ")[1]]
+    with pytest.raises(BadInput, match="line 4: has no instant, as others have"):
+        open_measurement(_write(tmp_path, lines))
+
+
 def test_output_without_a_single_answer_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="holds no answers of ping -D"):
         open_measurement(_write(tmp_path, [], TAIL))
