@@ -56,8 +56,8 @@ _CELL_NS: Final = 12
 _CELL: Final = 13
 _CELL_PHASE_NS: Final = 14
 _CELL_CHANCE: Final = 15
-_TABLE: Final = 16  # values of each quantile table of events
-_HEADER: Final = 17
+_TABLE: Final = 16  # values of each of the quantile tables of events: of segments, then of cells
+_HEADER: Final = 22
 
 # purposes of draws, after PROCESS
 _WHITE_DRAW: Final = 0
@@ -81,10 +81,10 @@ def _none() -> Floats:
 
 @dataclass(frozen=True, eq=False)
 class Events:
-    """Outages and stalls that come with a chance: quantile tables, at equidistant levels from 0 to 1, in ns.
+    """Outages and stalls that come with a chance: quantile tables in ns, at the levels (i + 0.5) / n.
 
     `after_ns`: from the start of the segment or cell; `outage_ns`: how long packets are lost; `stall_ns`: by
-    how much the first after that is delayed. Empty tables are 0.
+    how much the first after that is delayed. Empty tables are 0. What a cell begins ends with it.
     """
 
     chance: float = 0.0
@@ -195,12 +195,7 @@ class Process:
             for events in (self.events, self.strays)
             for table in (events.after_ns, events.outage_ns, events.stall_ns)
         ]
-        size = max(2, *map(len, tables))
-        levels = np.linspace(0.0, 1.0, size)
-        even = [
-            np.interp(levels, np.linspace(0.0, 1.0, len(table)), table) if len(table) else np.zeros(size)
-            for table in tables
-        ]
+        tables = [table if len(table) else np.zeros(1) for table in tables]
         header = np.zeros(_HEADER)
         header[_KNOTS] = len(self.delays_ns)
         header[_SCORE] = self.lowest
@@ -217,26 +212,31 @@ class Process:
         header[_CELL] = self.cell
         header[_CELL_PHASE_NS] = self.cell_phase_ns
         header[_CELL_CHANCE] = self.strays.chance
-        header[_TABLE] = size
-        parts = [header, self.delays_ns, self.components.ravel(), *even, self.patterns.ravel()]
+        header[_TABLE:] = [len(table) for table in tables]
+        parts = [header, self.delays_ns, self.components.ravel(), *tables, self.patterns.ravel()]
         return np.concatenate(parts).astype(np.float64)
 
 
 # --- kernels ----------------------------------------------------------------------------------
 
 
-@inline_packet_kernel
-def _quantile(values: Any, first: int, size: int, level: float) -> float:
-    """Of a table at equidistant levels from 0 to 1."""
-    at = level * (size - 1)
-    low = min(size - 2, int(at))
-    return values[first + low] + (at - low) * (values[first + low + 1] - values[first + low])
+@packet_kernel
+def _tables(values: Any, first: int, table: int) -> int:
+    """Where a table of events begins, and where the last one ends."""
+    at = first + _HEADER + int(values[first + _KNOTS]) + 2 * int(values[first + _COMPONENTS])
+    for before in range(table):
+        at += int(values[first + _TABLE + before])
+    return at
 
 
-@inline_packet_kernel
-def _tables(values: Any, first: int) -> int:
-    """Where the tables of events begin."""
-    return first + _HEADER + int(values[first + _KNOTS]) + 2 * int(values[first + _COMPONENTS])
+@packet_kernel
+def _quantile(values: Any, first: int, table: int, level: float) -> int:
+    """Of a table of events, whole ns."""
+    start, size = _tables(values, first, table), int(values[first + _TABLE + table])
+    at = min(max(level * size - 0.5, 0.0), size - 1.0)
+    low = int(at)
+    high = min(size - 1, low + 1)
+    return int(values[start + low] + (at - low) * (values[start + high] - values[start + low]))
 
 
 @inline_packet_kernel
@@ -245,7 +245,7 @@ def _pattern(link: Any, values: Any, first: int, block: int) -> int:
     draw = uniform(link.key, 0, block, PROCESS + _PATTERN_DRAW)
     index = int(draw * values[first + _PATTERNS])
     segments = int(values[first + _SEGMENTS])
-    return _tables(values, first) + 6 * int(values[first + _TABLE]) + index * segments * SEGMENT_COLUMNS
+    return _tables(values, first, 6) + index * segments * SEGMENT_COLUMNS
 
 
 @packet_kernel
@@ -271,7 +271,6 @@ def _enter_segment(link: Any, values: Any, first: int, since_ns: int) -> None:
 def _enter_event(link: Any, values: Any, first: int, since_ns: int) -> None:
     """Remember the event of the segment of `since_ns`, events beginning `lead_ns` before segments."""
     block_ns, lead_ns = int(values[first + _BLOCK_NS]), int(values[first + _LEAD_NS])
-    size = int(values[first + _TABLE])
     time_ns = since_ns + lead_ns + int(values[first + _PHASE_NS])
     blocks = time_ns // block_ns
     block = int(values[first + _BLOCK]) + blocks
@@ -292,14 +291,12 @@ def _enter_event(link: Any, values: Any, first: int, since_ns: int) -> None:
     link.stall_end_ns = link.event_ns
     chance = values[first + _CHANCE]
     if values[at + EVENT] < chance:
-        tables = _tables(values, first)
         number = block * int(values[first + _SEGMENTS]) + segment
         when = uniform(link.key, 0, number, PROCESS + _AT_DRAW)
         size_of_it = values[at + SIZE]
-        link.outage_ns = start_ns + int(_quantile(values, tables, size, when))
-        lasting = _quantile(values, tables + size, size, values[at + EVENT] / chance)
-        link.outage_end_ns = link.outage_ns + int(lasting)
-        link.stall_end_ns = link.outage_end_ns + int(_quantile(values, tables + 2 * size, size, size_of_it))
+        link.outage_ns = start_ns + _quantile(values, first, 0, when)
+        link.outage_end_ns = link.outage_ns + _quantile(values, first, 1, size_of_it)
+        link.stall_end_ns = link.outage_end_ns + _quantile(values, first, 2, values[at + EVENT] / chance)
 
 
 @packet_kernel
@@ -314,16 +311,12 @@ def _enter_cell(link: Any, values: Any, first: int, since_ns: int) -> None:
     link.stray_outage_end_ns = link.cell_ns
     link.stray_end_ns = link.cell_ns
     if uniform(link.key, 0, cell, PROCESS + _CELL_DRAW) < values[first + _CELL_CHANCE]:
-        size = int(values[first + _TABLE])
-        tables = _tables(values, first) + 3 * size
         when = uniform(link.key, 0, cell, PROCESS + _CELL_AT)
         lasting = uniform(link.key, 0, cell, PROCESS + _CELL_OUTAGE)
         longest = uniform(link.key, 0, cell, PROCESS + _CELL_STALL)
-        link.stray_ns = link.cell_ns + int(_quantile(values, tables, size, when))
-        link.stray_outage_end_ns = link.stray_ns + int(_quantile(values, tables + size, size, lasting))
-        link.stray_end_ns = link.stray_outage_end_ns + int(
-            _quantile(values, tables + 2 * size, size, longest)
-        )
+        link.stray_ns = link.cell_ns + _quantile(values, first, 3, when)
+        link.stray_outage_end_ns = link.stray_ns + _quantile(values, first, 4, lasting)
+        link.stray_end_ns = link.stray_outage_end_ns + _quantile(values, first, 5, longest)
 
 
 @inline_packet_kernel

@@ -19,7 +19,7 @@ class Autoregressive:
     about: ClassVar[str] = "the measured distribution with the measured autocorrelation, no slots; a baseline"
 
     def fit(self, calibration: Sequence[Measurement]) -> Generated:
-        return Generated(self.name, fitting.fit(series(self.name, calibration), None, None))
+        return Generated(self.name, fitting.fit(series(self.name, calibration), None, None, disturbed=False))
 
     def read(self, parameters: dict[str, Any]) -> Generated:
         return Generated(self.name, from_table(parameters))

@@ -131,7 +131,7 @@ class Generated:
             white=c.white,
             components=np.array([(s * 1e9, weight) for s, weight in c.components]).reshape(-1, 2),
             events=events(c.handovers),
-            lead_ns=round(max(0.0, -min(c.handovers.after_s, default=0.0)) * 1e9),
+            lead_ns=math.ceil(max(0.0, -min(c.handovers.after_s, default=0.0)) * 1e9),
             strays=events(c.strays),
             cell_ns=cell_ns,
             cell=cell,
@@ -139,6 +139,13 @@ class Generated:
             **segments,
         )
         return LinkModel(name, loss=loss, process=process, keep_order=False)
+
+    def _delay_of(self, s: Segments) -> Array:
+        """The mean delay of each entry of the level table, at the median spread, ms."""
+        around = np.array(s.level)[:, None] + np.median(s.spread) * np.linspace(-1.5, 1.5, 7)
+        table = np.array(self.content.delay_ms)
+        scores = np.linspace(LOWEST_SCORE, -LOWEST_SCORE, len(table))
+        return np.asarray(np.interp(around, scores, table).mean(axis=1))
 
     @cached_property
     def _patterns(self) -> Array:
@@ -149,6 +156,7 @@ class Generated:
         return patterns(
             s.count,
             np.array(s.level),
+            self._delay_of(s),
             np.array(s.spread),
             s.agreement,
             np.array(s.correlation),

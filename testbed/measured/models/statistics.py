@@ -70,14 +70,18 @@ def autocorrelation(series: Array, lags: Sequence[int]) -> Array:
     return np.asarray(autocovariance(series, lags) / variance, dtype=np.float64)
 
 
-def slot_share(series: Array, times_s: Array, period_s: float, offset_s: float) -> float:
-    """Share of the variance of `series` [n] that the means of its slots explain."""
-    variance = float(series.var())
+def slot_share(values: Array, slot: NDArray[np.int64]) -> float:
+    """Share of the variance of `values` [n] that the medians of their slots explain; nan does not count.
+
+    `slot` [n] ascending. 1 - mean square about the medians / variance; 0 where nothing varies.
+    """
+    kept = np.isfinite(values)
+    index, there = slot[kept], values[kept]
+    variance = float(there.var())
     if variance == 0.0:
         return 0.0
-    slot = np.floor((times_s - offset_s) / period_s).astype(np.int64)
-    slot -= slot.min()
-    count = np.bincount(slot)
-    used = count > 0
-    means = np.bincount(slot, series)[used] / count[used]
-    return float(count[used] @ (means - series.mean()) ** 2) / len(series) / variance
+    ordered = there[np.lexsort((there, index))]
+    starts = np.flatnonzero(np.diff(index, prepend=-1))
+    sizes = np.diff(starts, append=len(index))
+    medians = 0.5 * (ordered[starts + (sizes - 1) // 2] + ordered[starts + sizes // 2])
+    return 1.0 - float(np.mean((ordered - np.repeat(medians, sizes)) ** 2)) / variance
