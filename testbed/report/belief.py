@@ -12,6 +12,7 @@ from typing import Any
 from nodes.wire import Record
 from testbed.report.actions import actions
 from testbed.report.collect import RunData
+from testbed.report.edges import edges
 from testbed.report.verdicts import DETECTION_S
 from testbed.twin import matching, scoring
 from testbed.twin.streaming import WHOLE
@@ -46,6 +47,7 @@ def twin_section(data: RunData) -> dict[str, Any]:
         "outlook": _outlook(data),
         "synchronisation": _synchronisation(data.of("sync")),
         "actions": actions(data),
+        "edges": edges(data),
     }
 
 

@@ -211,7 +211,7 @@ _TABLE: Final = dict | None
 _PARTS: Final = {
     "channel": _TABLE, "nodes": _TABLE, "ports": _TABLE, "telemetry": _TABLE, "control": _TABLE,
     "versions": _TABLE, "places": list | None, "duration_s": _NUMBER, "planned_duration_s": _NUMBER,
-    "first_packet_s": _NUMBER,
+    "first_packet_s": _NUMBER, "edges": _TABLE,
 }  # fmt: skip
 
 

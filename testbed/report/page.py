@@ -5,7 +5,16 @@ from __future__ import annotations
 from html import escape
 from typing import Any
 
-from testbed.report import actions, channel_figures, figures, self_measurement, style, twin_views, worldmap
+from testbed.report import (
+    actions,
+    channel_figures,
+    edges,
+    figures,
+    self_measurement,
+    style,
+    twin_views,
+    worldmap,
+)
 from testbed.report.belief import overall
 from testbed.report.books import books
 from testbed.report.collect import RunData
@@ -28,6 +37,7 @@ def page(data: RunData, report: dict[str, Any]) -> str:
             _delays(data, report),
             twin_views.course(data, report),
             twin_views.synchronisation(report),
+            edges.section(report),
             _services(data),
             _channel(data, report),
             _where(data, report),

@@ -51,6 +51,8 @@ def show(document: dict[str, Any], folder: str, console: Console) -> None:
     ages = _synchronisation(document["twin"])
     if ages.row_count:
         console.print(ages)
+    if said := _edges(document["twin"].get("edges") or {}):
+        console.print(Text("  edge twins    ", style="dim").append(said, style="none"))
     console.print(Text(f"report: {folder}/report.html", style="bold"), soft_wrap=True)
 
 
@@ -73,6 +75,19 @@ def dropped(causes: dict[str, int]) -> str:
     """Causes of drops with their numbers, the most frequent first; empty when there are none."""
     ordered = sorted(causes.items(), key=lambda cause: -cause[1])
     return ", ".join(f"{name.replace('_', ' ')} {n:,}" for name, n in ordered)
+
+
+def _edges(found: dict[str, Any]) -> str:
+    """What is said of edge twins; nothing where there were none."""
+    if not found:
+        return ""
+    shares = [row["agreeing_share"] for row in found.values() if row["agreeing_share"] is not None]
+    agree = (
+        f"; at least {min(shares):.0%} of each one's states agree with the central twin's" if shares else ""
+    )
+    times = sum(len(row["reconciled"]) for row in found.values())
+    again = f"; told everything anew {times} times after an outage" if times else ""
+    return f"{', '.join(found)}{agree}{again}"
 
 
 def _verdicts(document: dict[str, Any]) -> Table:

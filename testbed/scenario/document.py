@@ -176,6 +176,14 @@ class Twin(Table):
         description="what proposes actions: handover, route, offload, priority, duty, or module:Class",
     )
     limits: Limits = Field(default_factory=Limits, description="what every action must keep to")
+    hierarchy: Literal["central", "edges"] = Field(
+        default="central",
+        description="central: one twin sees everything; edges: beside it, each part of the network has one "
+        "of its own, whose loop goes on while the central one is away",
+    )
+    edges: int = Field(
+        default=0, ge=0, le=16, description="parts with a twin of their own; 0: one for every gateway"
+    )
 
 
 class Influx(Table):

@@ -11,6 +11,7 @@ import msgspec
 
 from testbed.supervisor.processes import how_it_ended
 from testbed.supervisor.stage import CHANNEL, TWIN, Stage
+from testbed.twin.edge import MEMBER
 
 
 def write_run(stage: Stage) -> None:
@@ -40,6 +41,7 @@ def write_run(stage: Stage) -> None:
         "twin_enabled": stage.scenario.twin.enabled,
         "twin_status": _fate_of(stage, TWIN),
         "twin_restarts": stage.twin_restarts,
+        "edges": {name.removeprefix(MEMBER): _edge(stage, name) for name in stage.edges},
         "channel_status": _fate_of(stage, CHANNEL),
         "control": {"malformed": stage.control.malformed, "undelivered": stage.control.undelivered},
         "telemetry": stage.telemetry,
@@ -54,6 +56,17 @@ def write_run(stage: Stage) -> None:
         stage.folder.write_run(info)
     except OSError as error:
         stage.monitor.say(f"run.json could not be written: {error.strerror}")
+
+
+def _edge(stage: Stage, name: str) -> dict[str, Any]:
+    """An edge twin: what it answers for, what became of it, and its counters."""
+    member = stage.control.members.get(name)
+    return {
+        "places": sorted(stage.edges[name].places),
+        "status": _fate_of(stage, name),
+        "restarts": stage.restarts[name],
+        "counters": {} if member is None else member.counters,
+    }
 
 
 def _fate_of(stage: Stage, name: str) -> str:

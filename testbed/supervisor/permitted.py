@@ -29,6 +29,8 @@ OWNERS: Final[dict[str, tuple[str, ...]]] = {
     "outlook": ("twin",),
     "fidelity": ("twin",),
     "twin": ("twin",),
+    "hierarchy": ("twin",),
+    "edge": (),  # what edge twins said, as the supervisor writes it down
 }
 #: measurements that a node reports of itself only
 OWN: Final = frozenset({"clock"})

@@ -20,7 +20,7 @@ _MOST_WAITING: Final = 10_000
 class Reception:
     """Answers Register, and knows what joining still waits for.
 
-    `on_admitted` hears of the channel and the twin when they were let in.
+    `on_admitted` hears of the channel and of twins when they were let in.
     """
 
     def __init__(self, stage: Stage, on_admitted: Callable[[Member], None] = lambda member: None) -> None:
@@ -44,7 +44,7 @@ class Reception:
         if refusal:
             self._stage.control.send(identity, wire.Refused(refusal))
             return
-        if message.id in (CHANNEL, TWIN):
+        if message.id in (CHANNEL, TWIN) or message.id in self._stage.edges:
             member = self._stage.control.admit(identity, message)
             self._stage.control.send(identity, registered(0, "", {}, {}))
             self._on_admitted(member)
@@ -70,7 +70,8 @@ class Reception:
         if alive and member is not None and member.pid != message.pid and member.state != "bye":
             return f"a node of this name is running already (process {member.pid})"
         child = self._stage.children.get(message.id)
-        own = message.id in (CHANNEL, TWIN) or message.id in self._stage.hidden
+        part = message.id in (CHANNEL, TWIN) or message.id in self._stage.edges
+        own = part or message.id in self._stage.hidden
         if own and child is not None and child.process.pid != message.pid:
             # Its word is believed, and its requests are carried out.
             return f"this run has started its own {message.id}"
@@ -78,7 +79,7 @@ class Reception:
         if "port" in known and known["place"] != message.place:
             # Its port stands there, and a replay of the run relies on it.
             return f"it stood at {known['place']!r}: a guest comes back to its place, or under another id"
-        if known or message.id in (CHANNEL, TWIN):
+        if known or part:
             return ""
         if not (self._stage.scenario.network.guests or message.id in self._stage.hidden):
             return f"the scenario has no node {message.id!r} and takes no guests (network.guests = false)"

@@ -13,6 +13,7 @@ import shutil
 import signal
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -29,6 +30,7 @@ from testbed.store.runfile import RunFolder
 from testbed.supervisor.account import write_run
 from testbed.supervisor.conduct import Conduct
 from testbed.supervisor.control import Member
+from testbed.supervisor.edges import noticed, parts
 from testbed.supervisor.monitor import Monitor
 from testbed.supervisor.permitted import permitted
 from testbed.supervisor.processes import end
@@ -45,6 +47,8 @@ START_DELAY_S: Final = 0.25
 #: nodes wait for the channel, which may take long to build; and end with the supervisor
 _PATIENT: Final = ("--wait", "120", "--with-parent")
 _TICK_S: Final = 0.05
+#: where edge twins speak to the central one: in the room in which they all work
+_CENTRE: Final = "ipc://centre"
 _GOODBYE_S: Final = 4.0
 
 
@@ -55,7 +59,11 @@ class Run:
         self._stage = Stage(scenario, folder, monitor)
         self._requests = Requests(self._stage)
         self._successor = Successor(self._stage, self._launch_twin, self._requests.withdraw)
-        self._reception = Reception(self._stage, self._successor.admitted)
+        self._edges = {
+            name: Successor(self._stage, partial(self._launch_edge, name), lambda: 0, name)
+            for name in self._stage.edges
+        }
+        self._reception = Reception(self._stage, self._admitted)
         self._conduct = Conduct(self._stage)
         self._actions: list[tuple[float, int, Callable[[], None]]] = []
         self._interrupts = 0
@@ -107,6 +115,8 @@ class Run:
             self._room.mkdir()
             (self._room / "public.json").write_bytes(public)
             self._launch_twin()
+            for name in self._stage.edges:
+                self._launch_edge(name)
         for node, table in self._stage.scenario.nodes.items():
             if table.external or table.role == "guest":
                 self._stage.nodes[node]["status"] = "expected from outside"
@@ -126,8 +136,25 @@ class Run:
         return self._stage.scratch / "twin"
 
     def _launch_twin(self) -> None:
-        arguments = ["--connect", self._stage.control.endpoint, "--public", "public.json"]
-        self._stage.launch(TWIN, "testbed.twin", arguments, self._room)
+        over = ["--over", _CENTRE, *self._divided] if self._stage.edges else []
+        self._launch_in_room(TWIN, over)
+
+    def _launch_edge(self, name: str) -> None:
+        self._launch_in_room(name, ["--id", name, "--centre", _CENTRE, *self._divided])
+
+    def _launch_in_room(self, name: str, options: list[str]) -> None:
+        arguments = ["--connect", self._stage.control.endpoint, "--public", "public.json", *options]
+        self._stage.launch(name, "testbed.twin", arguments, self._room)
+
+    @property
+    def _divided(self) -> list[str]:
+        """Into how many parts edges divide the network, as all twins are told."""
+        number = parts(self._stage.scenario)
+        return [] if number is None else ["--edges", str(number)]
+
+    def _admitted(self, member: Member) -> None:
+        for one in (self._successor, *self._edges.values()):
+            one.admitted(member)
 
     def _launch_device(self, node: str, table: MicrocontrollerNode, connect: str) -> None:
         port = table.device
@@ -194,7 +221,8 @@ class Run:
                 heapq.heappop(self._actions)[2]()
             watch(self._stage)
             self._requests.sweep()
-            self._successor.tick()
+            for one in (self._successor, *self._edges.values()):
+                one.tick()
             self._stage.monitor.advance(self._stage.run_s, duration_s)
         if not self._stage.problem:
             self._stage.status = "completed"
@@ -208,7 +236,9 @@ class Run:
     def _wind_down(self) -> None:
         """No new traffic, time for what is under way, then last words, the channel's after the nodes'."""
         members = self._stage.control.members
-        nodes = [m for m in members.values() if m.id not in (CHANNEL, TWIN) and m.state != "gone"]
+        edges = list(self._stage.edges)
+        others = {CHANNEL, TWIN, *edges}
+        nodes = [m for m in members.values() if m.id not in others and m.state != "gone"]
         if self._stage.start is not None and not self._stage.problem:
             for member in nodes:
                 self._stage.control.send(member, wire.Quiesce())
@@ -217,7 +247,7 @@ class Run:
             while time.monotonic() < deadline and self._interrupts < 2:
                 self._pump(_TICK_S)
                 watch(self._stage)
-        for names in ([m.id for m in nodes], [CHANNEL], [TWIN]):
+        for names in ([m.id for m in nodes], [CHANNEL], edges, [TWIN]):
             for name in names:
                 if name in self._stage.children:
                     self._stage.children[name].released = True
@@ -238,7 +268,9 @@ class Run:
                 self._hear(member, message)
 
     def _hear(self, member: Member, message: wire.Message) -> None:
-        if isinstance(message, wire.Telemetry):
+        if isinstance(message, wire.Telemetry) and member.id in self._edges:
+            self._stage.record(noticed(member.id, message.records))
+        elif isinstance(message, wire.Telemetry):
             records, refused = permitted(member.id, message.records)
             self._stage.record(records)
             for name in sorted(refused - member.refused):
@@ -257,7 +289,12 @@ class Run:
         elif isinstance(message, wire.Request):
             self._requests.take(member, message)
         elif isinstance(message, wire.Snapshot):
-            self._successor.keep(member, message)
+            keeper = self._edges.get(member.id, self._successor if member.id == TWIN else None)
+            if keeper is not None:
+                keeper.keep(member, message)
+            elif "a snapshot" not in member.refused:
+                member.refused.add("a snapshot")
+                self._stage.event("refused", member.id, f"{member.id} may not leave snapshots")
         elif isinstance(message, wire.Bye):
             member.state = "bye"
             member.counters = message.counters

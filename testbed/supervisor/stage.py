@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ from testbed.ports import Ports
 from testbed.scenario import Scenario
 from testbed.store.runfile import RunFolder
 from testbed.supervisor.control import Control, Member
+from testbed.supervisor.edges import edge_scopes
 from testbed.supervisor.hidden import hidden_senders
 from testbed.supervisor.monitor import Monitor
 from testbed.supervisor.processes import Child, spawn
@@ -52,8 +54,10 @@ class Stage:
         self.scratch = Path(tempfile.mkdtemp(prefix="testbed-"))
         self._commands = 0
         self.sinks: Sinks | None = None
-        #: how often a twin that ended was started again
-        self.twin_restarts = 0
+        #: how often twins that ended were started again, by name
+        self.restarts: Counter[str] = Counter()
+        #: the parts that edge twins answer for, by names of their processes
+        self.edges = edge_scopes(scenario)
         self._withheld = Withheld(scenario)
         #: senders that only the plant knows of, by name
         self.hidden = {sender.name: sender for sender in hidden_senders(scenario)}
@@ -89,21 +93,27 @@ class Stage:
     # --- records and orders -----------------------------------------------------------------------
 
     def record(self, records: list[wire.Record]) -> None:
-        """Write records down, show them, and pass on to the twin what it may observe."""
+        """Write records down, show them, and pass on to twins what they may observe."""
         if self.sinks is not None:
             self.sinks.write(records)
-        twin = self.control.members.get(TWIN)
+        twins = [self.control.members[name] for name in (TWIN, *self.edges) if name in self.control.members]
         visible = []
         for record in records:
             self.monitor.see(record, (record.t_ns - self.t0_ns) / 1e9)
-            if twin is None or (kept := filter_record(record)) is None:
+            if not twins or (kept := filter_record(record)) is None:
                 continue
             if record.tags.get("node") in self.hidden:
                 continue
             if not (self._withheld and self._withheld.takes(record, self.t0_ns)):
                 visible.append(kept)
-        if visible and twin is not None and twin.state == "ready":
-            self.control.send(twin, wire.Telemetry(visible))
+        for twin in twins:
+            if visible and twin.state == "ready":
+                self.control.send(twin, wire.Telemetry(visible))
+
+    @property
+    def twin_restarts(self) -> int:
+        """How often the central twin was started again."""
+        return self.restarts[TWIN]
 
     def event(self, what: str, node: str, text: str) -> None:
         """Something worth a warning has happened to a process."""

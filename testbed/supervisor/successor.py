@@ -24,13 +24,17 @@ MOST_BYTES: Final = 8 << 20
 
 
 class Successor:
-    """Keeps the twin's memory, and starts a twin again.
+    """Keeps a twin's memory, and starts a twin again.
 
-    `launch` starts its process; `withdraw` takes back what it had ordered, and says of how many.
+    `launch` starts its process; `withdraw` takes back what it had ordered, and says of how many. `name`: of
+    the process; only the central twin's memory is written to the run's folder.
     """
 
-    def __init__(self, stage: Stage, launch: Callable[[], None], withdraw: Callable[[], int]) -> None:
+    def __init__(
+        self, stage: Stage, launch: Callable[[], None], withdraw: Callable[[], int], name: str = TWIN
+    ) -> None:
         self._stage = stage
+        self._name = name
         self._launch = launch
         self._withdraw = withdraw
         self._given_up = False
@@ -39,19 +43,18 @@ class Successor:
         self._told: set[str] = set()
 
     def keep(self, member: Member, snapshot: wire.Snapshot) -> None:
-        """Keep what the twin knows; of anybody else nothing is kept."""
-        if member.id != TWIN:
-            self._once("refused", f"{member.id} may not leave snapshots")
-        elif len(snapshot.data) > MOST_BYTES:
+        """Keep what the twin knows."""
+        if len(snapshot.data) > MOST_BYTES:
             size = f"{len(snapshot.data)} bytes, more than {MOST_BYTES}"
-            self._once("refused", f"a snapshot of the twin was not kept: it has {size}")
+            self._once("refused", f"a snapshot of {self._name} was not kept: it has {size}")
         else:
             self._kept = snapshot
-            self._write(snapshot)
+            if self._name == TWIN:
+                self._write(snapshot)
 
     def admitted(self, member: Member) -> None:
         """The twin was let in: it hears what is kept, before it is told to start."""
-        if member.id == TWIN:
+        if member.id == self._name:
             self._launched_s = time.monotonic()
             if self._kept is not None:
                 self._stage.control.send(member, self._kept)
@@ -59,8 +62,8 @@ class Successor:
     def tick(self) -> None:
         """Start the twin again if it ended, or fell silent, in a run that goes on; or give it up."""
         stage = self._stage
-        child = stage.children.get(TWIN)
-        member = stage.control.members.get(TWIN)
+        child = stage.children.get(self._name)
+        member = stage.control.members.get(self._name)
         if child is None or stage.start is None or stage.quiescing or self._given_up:
             return
         status = child.exit_status
@@ -73,23 +76,22 @@ class Successor:
             child.process.wait()
             status = child.exit_status
         left = member is not None and member.state == "bye"
-        if status == BadInput.exit_status or left or stage.twin_restarts >= MOST_TIMES:
+        if status == BadInput.exit_status or left or stage.restarts[self._name] >= MOST_TIMES:
             self._give_up()
         elif time.monotonic() - self._launched_s >= EVERY_S:
             self._launched_s = time.monotonic()
-            stage.twin_restarts += 1
+            stage.restarts[self._name] += 1
             self._launch()
-            stage.event(
-                "restarted", TWIN, f"twin is started again ({stage.twin_restarts} of {MOST_TIMES} times)"
-            )
+            times = f"{stage.restarts[self._name]} of {MOST_TIMES} times"
+            stage.event("restarted", self._name, f"{self._name} is started again ({times})")
 
     def _give_up(self) -> None:
         """Nobody would take back what is in force when its cause is over."""
         self._given_up = True
         told = self._withdraw()
         if told:
-            text = f"twin is gone for good: what it had ordered is withdrawn ({told} told)"
-            self._stage.event("withdrawn", TWIN, text)
+            text = f"{self._name} is gone for good: what it had ordered is withdrawn ({told} told)"
+            self._stage.event("withdrawn", self._name, text)
 
     def _write(self, snapshot: wire.Snapshot) -> None:
         path = self._stage.folder.belief_path
@@ -105,4 +107,4 @@ class Successor:
     def _once(self, what: str, text: str) -> None:
         if text not in self._told:
             self._told.add(text)
-            self._stage.event(what, TWIN, text)
+            self._stage.event(what, self._name, text)

@@ -19,6 +19,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--public", required=True, type=Path, metavar="FILE", help="public knowledge, JSON")
     parser.add_argument("--id", default="twin", help="node id (twin)")
     parser.add_argument("--centre", metavar="ENDPOINT", help="be the edge named by --id, under this centre")
+    parser.add_argument("--over", metavar="ENDPOINT", help="be the centre of edges, which speak there")
     parser.add_argument("--edges", type=int, metavar="N", help="number of edges (one a gateway)")
     parser.add_argument("--clock", choices=("host", "told"), default="host", help="told: by the supervisor")
     options = parser.parse_args(arguments)
@@ -29,7 +30,15 @@ def main(arguments: list[str] | None = None) -> int:
     edge = EdgeOptions(options.centre, options.edges) if options.centre else None
     clock = ToldClock() if options.clock == "told" else None
     try:
-        return run_twin(options.connect, options.public, options.id, edge=edge, clock=clock)
+        return run_twin(
+            options.connect,
+            options.public,
+            options.id,
+            edge=edge,
+            clock=clock,
+            over=options.over,
+            edges=options.edges,
+        )
     except TestbedError as error:
         print(f"testbed.twin: {error}", file=sys.stderr)
         return error.exit_status

@@ -26,12 +26,13 @@ from testbed.twin.act.acting import Acting, beside
 from testbed.twin.act.engine import Said
 from testbed.twin.act.memory import Memory
 from testbed.twin.core import Twin
-from testbed.twin.edge import EdgeOptions, EdgeTwin, Line
+from testbed.twin.edge import MEMBER, EdgeOptions, EdgeTwin, Line, owner_of, partition
 from testbed.twin.freeze import SnapshotError
-from testbed.twin.hierarchy import Uplink
+from testbed.twin.hierarchy import Centre, Uplink
 from testbed.twin.horizon import Horizon
 from testbed.twin.outlook import EVERY_S as OUTLOOK_S
 from testbed.twin.outlook import Outlook
+from testbed.twin.oversight import Listening, Oversight
 
 #: without a word from the supervisor for so long, the run is over, s
 SILENCE_S = 10.0
@@ -121,6 +122,7 @@ class Controller:
     def __init__(
         self, endpoint: str, twin: Twin, node_id: str = "twin", outlook: Outlook | None = None,
         line: Line | None = None, clock: Clock | None = None, acting: Acting | None = None,
+        listening: Listening | None = None,
     ) -> None:  # fmt: skip
         self._twin = twin
         self._acting = acting
@@ -129,6 +131,8 @@ class Controller:
         self._id = node_id
         #: towards a central twin, of an edge
         self._line = line
+        #: towards edges, of a central twin
+        self._listening = listening
         self._clock = clock or Clock()
         self._context = zmq.Context(io_threads=1)
         self._socket = self._context.socket(zmq.DEALER)
@@ -158,6 +162,8 @@ class Controller:
             self._socket.close()
             if self._line is not None:
                 self._line.close()
+            if self._listening is not None:
+                self._listening.close()
             if self._acting is not None:
                 self._acting.close()
             self._context.term()
@@ -236,6 +242,11 @@ class Controller:
         windows = self._windows
         if windows is not None and self._twin.holds(windows.next):
             self._close()
+        if self._listening is not None and windows is not None:
+            self._listening.hear()
+            now = self._clock.now_ns()
+            t_s = (now - windows.start_ns) / 1e9
+            self._publish(self._listening.oversight.standing(self._twin.table, now, t_s))
         counters = {"sent": self._sent, "received": self._received, **self._twin.counters}
         if self._line is not None:
             counters |= self._line.counters()
@@ -322,6 +333,8 @@ class Controller:
             self._acting.begin(t0_ns)
         asked: list[Said] = []
         late = current > 0
+        if late and self._listening is not None:
+            self._listening.oversight.began_late()
         if self._kept:
             event, text = "resumed", ""
             memory = Memory()
@@ -374,6 +387,10 @@ class Controller:
         if self._line is not None:
             t_s = (now - windows.start_ns) / 1e9
             self._line.closed(self._twin.table, windows.next, t_s, records)
+        if self._listening is not None:
+            self._listening.hear()
+            t_s = (now - windows.start_ns) / 1e9
+            records += self._listening.oversight.step(self._twin.table, now, t_s)
         windows.closed(reports)
         if not self._stopping:
             self._skip(windows)
@@ -417,9 +434,13 @@ class Controller:
 
 def run_twin(
     endpoint: str, public: Path, node_id: str = "twin", announce: Callable[[str], None] = log.info,
-    edge: EdgeOptions | None = None, clock: Clock | None = None,
+    edge: EdgeOptions | None = None, clock: Clock | None = None, over: str | None = None,
+    edges: int | None = None,
 ) -> int:  # fmt: skip
-    """Runs the twin on public knowledge, of a part of the network if `edge`; its exit status."""
+    """Runs the twin on public knowledge, of a part of the network if `edge`; its exit status.
+
+    `over`: endpoint on which the twin hears `edges` edges (None: one for every gateway).
+    """
     die_with_parent()
     known = knowledge.load(public)
     began = time.monotonic()
@@ -434,13 +455,19 @@ def run_twin(
     gc.freeze()
     announce(f"nominal network ready after {time.monotonic() - began:.2f} s")
     line = (
-        None if edge is None else Line(zmq.Context.instance(), edge.centre, Uplink(node_id, time.time_ns()))
+        None
+        if edge is None
+        else Line(zmq.Context.instance(), edge.centre, Uplink(node_id.removeprefix(MEMBER), time.time_ns()))
     )
     acting = beside(twin, known) if edge is None else None
+    listening = None
+    if over is not None:
+        centre = Centre(time.time_ns(), owner_of(partition(known, edges)))
+        listening = Listening(zmq.Context.instance(), over, Oversight(centre))
     # What lives as long as the process is not looked at again by the collector, for which all would wait.
     gc.collect()
     gc.freeze()
-    controller = Controller(endpoint, twin, node_id, outlook, line, clock, acting)
+    controller = Controller(endpoint, twin, node_id, outlook, line, clock, acting, listening)
     signal.signal(signal.SIGTERM, lambda *_: controller.stop())
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor decides when a run ends
     return controller.run()

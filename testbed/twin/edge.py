@@ -24,6 +24,10 @@ from testbed.twin.knowledge import Knowledge
 from testbed.twin.nominal import NominalLink, NominalNetwork, RadioBelief
 from testbed.twin.state import StateTable
 
+#: edges of a run at most
+MOST_EDGES: Final = 16
+#: what stands before an edge's name where it is one of a run's processes; no node's name has a colon
+MEMBER: Final = "twin:"
 #: messages that may wait in the socket of a line
 _WAITING_MAX: Final = 16
 #: what is told of events as they happen, beside the states
@@ -108,6 +112,17 @@ def partition(knowledge: Knowledge, count: int | None = None) -> dict[str, Scope
     }
 
 
+def in_a_run(knowledge: Knowledge, asked: int = 0) -> int | None:
+    """Into how many edges a run's network is divided, as `partition` takes it; 0: one for every gateway.
+
+    Where there are too many gateways for that, `MOST_EDGES` of neighbouring places.
+    """
+    if asked:
+        return asked
+    gateways = sum(place.access == "gateway" for place in knowledge.world.places)
+    return MOST_EDGES if gateways > MOST_EDGES else None
+
+
 def owner_of(scopes: dict[str, Scope]) -> Callable[[str], str | None]:
     """Which edge a target belongs to; None for satellites, of which several edges know something."""
 
@@ -141,9 +156,10 @@ class EdgeOptions:
     def scope(self, knowledge: Knowledge, node_id: str) -> Scope:
         """The part of an edge by its name; BadInput names the edges there are."""
         scopes = partition(knowledge, self.edges)
-        if node_id not in scopes:
+        name = node_id.removeprefix(MEMBER)
+        if name not in scopes:
             raise BadInput(f"--id {node_id}: no edge of that name, allowed are {', '.join(scopes)}")
-        return scopes[node_id]
+        return scopes[name]
 
 
 class _Within:

@@ -201,6 +201,8 @@ class Centre:
         self._edges: dict[str, _Edge] = {}
         #: detections and the like of all edges, newest last
         self.events: deque[tuple[str, Record]] = deque(maxlen=EVENTS_MAX * 4)
+        #: number of them so far
+        self.heard = 0
         self.refused = 0
 
     def take(self, data: bytes) -> bytes | None:
@@ -231,12 +233,17 @@ class Centre:
         for number, event in enumerate(message.events, message.first_event):
             if number >= edge.events:
                 self.events.append((message.edge, event))
+                self.heard += 1
                 edge.events = number + 1
         return encode(Answer(self._boot, edge.boot, edge.table.version, edge.events))
 
     def edges(self) -> dict[str, StateTable]:
         """The copies, by edge."""
         return {name: edge.table for name, edge in self._edges.items()}
+
+    def spoken(self) -> dict[str, tuple[int, float]]:
+        """Of every edge its boot, and the run time (s) it spoke of last."""
+        return {name: (edge.boot, edge.t_s) for name, edge in self._edges.items()}
 
     def query(self, target: str = "*", name: str = "*") -> list[Entry]:
         """States of all edges laid together whose target and name match; by target and name."""

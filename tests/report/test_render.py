@@ -404,3 +404,40 @@ def test_a_run_whose_twin_said_nothing_of_the_kind_is_reported_without_it(good):
     html = (good.folder / "report.html").read_text()
     assert "How closely the twin follows" not in html
     assert "Fidelity of the twin over time" not in html
+
+
+def test_edge_twins_are_told_of_with_their_agreement_and_what_was_reconciled(folder):
+    made = folder().fill()
+    made.info["edges"] = {
+        "edge-north": {
+            "places": ["field", "gateway"], "status": "finished", "restarts": 0,
+            "counters": {"windows": 40, "told": 30, "told_bytes": 12_000},
+        }
+    }  # fmt: skip
+    seen = {"states": 20, "common": 20, "agreeing": 19, "silent_s": 0.0, "version": 5}
+    for t_s, event, fields in (
+        (4.0, "seen", seen),
+        (6.0, "reconciled", {**seen, "late_events": 1}),
+        (6.0, "late", {"happened_s": 3.5, "heard_s": 6.0}),
+    ):
+        tags = {
+            "edge": "edge-north",
+            "event": event,
+            "what": "detection",
+            "kind": "rain",
+            "target": "gateway",
+        }
+        made.add(t_s, "hierarchy", tags, **fields)
+    rendered = report.render(made.write())
+    text, html = summary(rendered, width=200), (rendered.folder / "report.html").read_text()
+    edge = json.loads((rendered.folder / "report.json").read_text())["twin"]["edges"]["edge-north"]
+    assert edge["agreeing_share"] == pytest.approx(0.95)
+    assert [one["late_events"] for one in edge["reconciled"]] == [1]
+    assert "edge-north; at least 95% of each" in text
+    for said in ("Edge twins", "field, gateway", "95.0 %", "Reconciled after an outage", "rain gateway"):
+        assert said in html
+
+
+def test_nothing_is_said_of_edge_twins_where_there_are_none(good):
+    assert "Edge twins" not in (good.folder / "report.html").read_text()
+    assert "edge twins" not in summary(good)
