@@ -17,6 +17,8 @@ def edges(data: RunData) -> dict[str, dict[str, Any]]:
     noted = data.info.get("edges") or {}
     found: dict[str, dict[str, Any]] = {}
     for name, info in sorted(noted.items()):
+        if not isinstance(info, dict):
+            continue
         counters = info.get("counters") or {}
         seen = data.of("hierarchy", edge=name, event="seen")
         last = seen[-1].fields if seen else {}
