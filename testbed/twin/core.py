@@ -37,6 +37,7 @@ from testbed.twin.predict import (
 )
 from testbed.twin.reported import LinkReports, Moment
 from testbed.twin.roster import Roster
+from testbed.twin.running import rehearse as rehearse_sums
 from testbed.twin.servers import ServerBelief
 from testbed.twin.streaming import Fidelity
 from testbed.twin.synchronisation import Synchronisation
@@ -119,6 +120,7 @@ class Twin:
         self._network.at(0.0, frozenset())
         rehearse_forecasts()
         rehearse_ages()
+        rehearse_sums()
 
     def begin(self, start_ns: int) -> None:
         """The run starts at `start_ns` on the host's monotonic clock."""

@@ -7,63 +7,45 @@ once, to rounding. Nothing here knows of links, records or time.
 from __future__ import annotations
 
 import math
-from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from testbed.twin import compare
-from testbed.twin.digest import Digest, Gathered, gather
-from testbed.twin.filters import Z90
+import numpy as np
 
-#: lags at which autocorrelations are compared, in windows
-LAGS: Final = (1, 2, 4, 8, 16, 32)
-_NUMBERED: Final = tuple(enumerate(LAGS))
+from testbed.twin import compare
+from testbed.twin import running_kernels as kernels
+from testbed.twin.digest import Digest, Gathered, gather
+from testbed.twin.running_kernels import LAGS, Vector
+
+__all__ = [
+    "BASELINES", "LAGS", "Autocorrelation", "Compared", "Losses", "Moments", "Packets", "Sums", "crps_of",
+    "rehearse",
+]  # fmt: skip
+
+#: trivial predictions that a window's is held against, in the order in which `Compared` has them
+BASELINES: Final = ("constant", "propagation", "persistence")
 
 
 class Compared(NamedTuple):
-    """A window: mean, median and 90 % band that were predicted, and what was observed then."""
+    """A window: mean, median and 90 % band that were predicted, and what was observed then.
+
+    Then what trivial predictions said (see `BASELINES`), and the CRPS of a climatology; nan where there is
+    none.
+    """
 
     mean: float
     median: float
     low: float
     high: float
     observed: float
+    constant: float = math.nan
+    propagation: float = math.nan
+    persistence: float = math.nan
+    crps_climatology: float = math.nan
 
     def crps(self) -> float:
         """As `compare.crps_banded` has it."""
-        error = self.observed - self.median
-        above, below = (self.high - self.median) / Z90, (self.median - self.low) / Z90
-        near, far = (above, below) if error >= 0.0 else (below, above)
-        return compare.crps_one_side(abs(error), max(near, 0.0), max(far, 0.0))
-
-    def interval_score(self) -> float:
-        """As `compare.interval_score` has it."""
-        miss = max(self.low - self.observed, self.observed - self.high, 0.0)
-        return self.high - self.low + 20.0 * miss
-
-    def scored(self, baselines: Mapping[str, float], crps_climatology: float | None = None) -> Scored:
-        """Everything that is summed up of a window; `baselines`: what trivial predictions said, by name."""
-        observed = self.observed
-        return Scored(
-            self.mean, observed, abs(self.median - observed), self.crps(),
-            self.low <= observed <= self.high, self.interval_score(),
-            [(name, abs(value - observed)) for name, value in baselines.items() if math.isfinite(value)],
-            crps_climatology,
-        )  # fmt: skip
-
-
-class Scored(NamedTuple):
-    """A window's prediction and observation, and how far they are apart."""
-
-    mean: float
-    observed: float
-    error: float
-    crps: float
-    inside: bool
-    score: float
-    #: absolute error of each baseline that has one
-    baselines: list[tuple[str, float]]
-    crps_climatology: float | None
+        return float(kernels.crps_banded(self.median, self.low, self.high, self.observed))
 
 
 class Packets(NamedTuple):
@@ -86,101 +68,71 @@ class Packets(NamedTuple):
         return cls(gather(samples), gather(model), len(samples), len(model), crps, inside)
 
 
+def crps_of(observed: Sequence[float], samples: Sequence[float]) -> float:
+    """Mean CRPS of a forecast, given as equally likely values: as `compare.crps_samples` has it."""
+    return float(kernels.crps_samples(np.array(observed), np.sort(np.array(samples))))
+
+
 class Moments:
-    """Means, variances and the covariance of pairs (Welford's recurrence)."""
+    """Means, variances and the covariance of pairs. `block`: numbers of which it is a view; or its own."""
 
-    __slots__ = ("_xx", "_xy", "_yy", "n", "x", "y")
-
-    def __init__(self) -> None:
-        self.n = 0
-        self.x = self.y = 0.0
-        self._xx = self._xy = self._yy = 0.0
+    def __init__(self, block: Vector | None = None) -> None:
+        self._block = np.zeros(kernels.MOMENTS) if block is None else block
 
     def add(self, x: float, y: float) -> None:
         """One pair."""
-        self.n += 1
-        dx, dy = x - self.x, y - self.y
-        self.x += dx / self.n
-        self.y += dy / self.n
-        self._xx += dx * (x - self.x)
-        self._xy += dx * (y - self.y)
-        self._yy += dy * (y - self.y)
+        kernels.add_pair(self._block, x, y)
 
-    def merge(self, other: Moments) -> None:
-        """All pairs of another (Chan, Golub and LeVeque 1983, eq. 2.1)."""
-        if not other.n:
-            return
-        n = self.n + other.n
-        dx, dy, weight = other.x - self.x, other.y - self.y, self.n * other.n / n
-        self.x += dx * other.n / n
-        self.y += dy * other.n / n
-        self._xx += other._xx + dx * dx * weight
-        self._xy += other._xy + dx * dy * weight
-        self._yy += other._yy + dy * dy * weight
-        self.n = n
+    @property
+    def n(self) -> int:
+        """Number of pairs."""
+        return int(self._block[kernels.N])
+
+    @property
+    def x(self) -> float:
+        """Mean of the first of each."""
+        return self._block.item(kernels.X)
+
+    @property
+    def y(self) -> float:
+        """Mean of the second of each."""
+        return self._block.item(kernels.Y)
 
     @property
     def correlation(self) -> float:
         """Centred correlation; nan when either side does not vary."""
-        scale = math.sqrt(self._xx * self._yy)
-        return self._xy / scale if scale > 0.0 else math.nan
+        _, _, _, xx, xy, yy = self._block.tolist()
+        scale = math.sqrt(xx * yy)
+        return float(xy / scale) if scale > 0.0 else math.nan
 
     @property
     def nrmse(self) -> float:
         """Root of the mean of (x - y)^2 over the mean of y; nan where that is nothing."""
-        if not self.n or self.y == 0.0:
+        n, x, y, xx, xy, yy = self._block.tolist()
+        if not n or y == 0.0:
             return math.nan
-        spread = max(self._xx - 2.0 * self._xy + self._yy, 0.0)
-        return math.sqrt(spread / self.n + (self.x - self.y) ** 2) / self.y
+        spread = max(xx - 2.0 * xy + yy, 0.0)
+        return float(math.sqrt(spread / n + (x - y) ** 2) / y)
 
 
 class Autocorrelation:
-    """Autocorrelations of a sequence at `LAGS`, as `compare.autocorrelation` defines them."""
+    """Autocorrelations of a sequence at `LAGS`, as `compare.autocorrelation` defines them.
 
-    __slots__ = ("_cross", "_first", "_last", "_origin", "_square", "_sum", "n")
+    `block`: numbers of which it is a view; or its own.
+    """
 
-    def __init__(self) -> None:
-        self.n = 0
-        self._origin = math.nan  # values are counted from the first: no digits are lost to a large mean
-        self._sum = self._square = 0.0
-        self._cross = [0.0] * len(LAGS)
-        self._first: list[float] = []
-        self._last: deque[float] = deque(maxlen=LAGS[-1])
+    def __init__(self, block: Vector | None = None) -> None:
+        self._block = np.zeros(kernels.SEQUENCE_LENGTH) if block is None else block
 
     def add(self, value: float) -> None:
         """The next value."""
-        if not self.n:
-            self._origin = value
-        x = value - self._origin
-        self.n += 1
-        self._sum += x
-        self._square += x * x
-        last, cross = self._last, self._cross
-        known = len(last)
-        for k, lag in _NUMBERED:
-            if lag > known:
-                break
-            cross[k] += x * last[-lag]
-        if known < LAGS[-1]:
-            self._first.append(x)
-        last.append(x)
+        kernels.follow(self._block, value)
 
     def values(self) -> list[float]:
         """The autocorrelation at each of `LAGS`; nan where it is not defined."""
-        if not self.n:
-            return [math.nan] * len(LAGS)
-        mean = self._sum / self.n
-        power = self._square - self.n * mean * mean
-        if power <= 1e-12 * self._square:
-            return [math.nan] * len(LAGS)
-        last, found = list(self._last), []
-        for k, lag in enumerate(LAGS):
-            if lag >= self.n:
-                found.append(math.nan)
-                continue
-            early, late = self._sum - sum(last[-lag:]), self._sum - sum(self._first[:lag])
-            found.append((self._cross[k] - mean * (early + late) + (self.n - lag) * mean * mean) / power)
-        return found
+        found = np.empty(len(LAGS))
+        kernels.autocorrelations(self._block, found)
+        return found.tolist()
 
 
 class Losses:
@@ -225,62 +177,38 @@ class Losses:
 class Sums:
     """One quantity of one target: everything that is summed up of its windows."""
 
-    __slots__ = (
-        "_absolute", "_baselines", "_climatology", "_crps", "_inside", "_model", "_score", "_seen",
-        "modelled", "moments", "observed", "packets",
-    )  # fmt: skip
+    __slots__ = ("_sequences", "_sums", "modelled", "observed", "packets")
 
     def __init__(self, in_sequence: bool = True) -> None:
         """`in_sequence`: windows follow one another, so that autocorrelations mean something."""
-        self.moments = Moments()
-        self._absolute = self._crps = self._inside = self._score = 0.0
-        #: by baseline: summed errors of the prediction and of the baseline, over windows that have both
-        self._baselines: dict[str, list[float]] = {}
-        self._climatology = [0.0, 0.0]
-        self._model = Autocorrelation() if in_sequence else None
-        self._seen = Autocorrelation() if in_sequence else None
+        self._sums = np.zeros(kernels.SUMS_LENGTH)
+        #: of what was predicted, and of what was observed
+        self._sequences = np.zeros(2 * kernels.SEQUENCE_LENGTH) if in_sequence else None
         #: single packets: what was predicted and observed, [CRPS, inside the band, number]
         self.modelled, self.observed = Digest(), Digest()
         self.packets = [0.0, 0.0, 0.0]
 
-    def add(self, window: Scored) -> None:
+    @property
+    def moments(self) -> Moments:
+        """Of means that were predicted, and of what was observed."""
+        return Moments(self._sums[: kernels.MOMENTS])
+
+    def __len__(self) -> int:
+        return int(self._sums[kernels.N])
+
+    def add(self, window: Compared) -> None:
         """A window."""
-        error, crps = window.error, window.crps
-        self.moments.add(window.mean, window.observed)
-        self._absolute += error
-        self._crps += crps
-        self._inside += window.inside
-        self._score += window.score
-        for name, other in window.baselines:
-            sums = self._baselines.get(name)
-            if sums is None:
-                sums = self._baselines[name] = [0.0, 0.0]
-            sums[0] += error
-            sums[1] += other
-        if window.crps_climatology is not None:
-            self._climatology[0] += crps
-            self._climatology[1] += window.crps_climatology
+        kernels.add(self._sums, *window)
         self.follow(window)
 
-    def follow(self, window: Scored) -> None:
+    def follow(self, window: Compared) -> None:
         """Of a window only where it stands in the sequence: its sums come by `merge`."""
-        if self._model is not None and self._seen is not None:
-            self._model.add(window.mean)
-            self._seen.add(window.observed)
+        if self._sequences is not None:
+            kernels.follow_both(self._sequences, window.mean, window.observed)
 
     def merge(self, other: Sums) -> None:
         """The sums of another's windows, but neither their sequence nor their single values."""
-        self.moments.merge(other.moments)
-        self._absolute += other._absolute
-        self._crps += other._crps
-        self._inside += other._inside
-        self._score += other._score
-        for name, (error, baseline) in other._baselines.items():
-            sums = self._baselines.setdefault(name, [0.0, 0.0])
-            sums[0] += error
-            sums[1] += baseline
-        self._climatology[0] += other._climatology[0]
-        self._climatology[1] += other._climatology[1]
+        kernels.merge(self._sums, other._sums)
 
     def add_packets(self, packets: Packets) -> None:
         """A window's single values."""
@@ -292,24 +220,27 @@ class Sums:
 
     def figures(self) -> dict[str, float]:
         """The measures so far, nan where one is not defined; units are those of the values."""
-        n = self.moments.n
+        moments, sums = self.moments, self._sums.tolist()
+        n = moments.n
         if not n:
             return {"n": 0}
         found: dict[str, float] = {
             "n": n,
-            "observed_mean": self.moments.y,
-            "bias": self.moments.x - self.moments.y,
-            "mae": self._absolute / n,
-            "nrmse": self.moments.nrmse,
-            "r": self.moments.correlation,
-            "crps": self._crps / n,
-            "picp90": self._inside / n,
-            "interval_score": self._score / n,
-            "crps_skill_climatology": compare.skill(*self._climatology),
+            "observed_mean": moments.y,
+            "bias": moments.x - moments.y,
+            "mae": sums[kernels.ABSOLUTE] / n,
+            "nrmse": moments.nrmse,
+            "r": moments.correlation,
+            "crps": sums[kernels.CRPS] / n,
+            "picp90": sums[kernels.INSIDE] / n,
+            "interval_score": sums[kernels.SCORE] / n,
+            "crps_skill_climatology": compare.skill(*sums[kernels.CLIMATOLOGY : kernels.CLIMATOLOGY + 2]),
             "acf_error": self._acf_error(),
         }
-        for name, (own, other) in sorted(self._baselines.items()):
-            found[f"skill_{name}"] = compare.skill(own, other)
+        for k, name in enumerate(BASELINES):
+            own, other = sums[kernels.BASELINES + 2 * k :][:2]
+            if other > 0.0:
+                found[f"skill_{name}"] = compare.skill(own, other)
         if self.packets[2]:
             (x, wx), (y, wy) = self.modelled.points(), self.observed.points()
             found |= {
@@ -325,8 +256,18 @@ class Sums:
         return found
 
     def _acf_error(self) -> float:
-        if self._model is None or self._seen is None:
+        if self._sequences is None:
             return math.nan
-        differences = [abs(a - b) for a, b in zip(self._model.values(), self._seen.values(), strict=True)]
-        known = [value for value in differences if math.isfinite(value)]
+        model, seen = np.split(self._sequences, 2)
+        pairs = zip(Autocorrelation(model).values(), Autocorrelation(seen).values(), strict=True)
+        known = [abs(a - b) for a, b in pairs if math.isfinite(a - b)]
         return sum(known) / len(known) if known else math.nan
+
+
+def rehearse() -> None:
+    """Has everything compiled, or read from the cache, that windows are summed up with."""
+    sums = Sums()
+    sums.add(Compared(0.0, 0.0, 0.0, 1.0, 0.0))
+    sums.merge(sums)
+    sums.figures()
+    crps_of([0.0], [0.0])

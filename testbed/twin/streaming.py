@@ -12,10 +12,9 @@ from collections.abc import Iterable
 from typing import Final
 
 from nodes.wire import Record, Value
-from testbed.twin import compare
 from testbed.twin.observations import flow_name, numbers, window_index
 from testbed.twin.predict import DELAY
-from testbed.twin.running import Compared, Losses, Packets, Sums
+from testbed.twin.running import Compared, Losses, Packets, Sums, crps_of
 
 #: how often figures are published, s
 EVERY_S: Final = 10.0
@@ -29,8 +28,6 @@ _CRPS_SAMPLES: Final = 40
 _WAITING: Final = 5
 #: a target that was not observed for so many publications is forgotten
 _FORGOTTEN: Final = 30
-#: baselines that predictions carry
-_BASELINES: Final = {"baseline_constant": "constant", "baseline_propagation": "propagation"}
 
 Key = tuple[str, str]
 
@@ -104,20 +101,19 @@ class Fidelity:
         if made is None:
             return
         said, seen = made.fields, record.fields
+        scope, observed = self._of(key), float(seen["observed"])
         window = Compared(
-            float(said["mean"]), float(said["median"]), float(said["lo90"]), float(said["hi90"]),
-            float(seen["observed"]),
+            float(said["mean"]), float(said["median"]), float(said["lo90"]), float(said["hi90"]), observed,
+            float(said.get("baseline_constant", math.nan)),
+            float(said.get("baseline_propagation", math.nan)), scope.last,
+            float(seen.get("crps_climatology", math.nan)),
         )  # fmt: skip
-        if not all(map(math.isfinite, window)):
+        if not all(map(math.isfinite, window[:5])):
             return
-        baselines = {name: float(said[field]) for field, name in _BASELINES.items() if field in said}
-        crps = seen.get("crps_climatology")
-        scope = self._of(key)
         self._of((WHOLE, key[1]))
-        baselines["persistence"], scope.last = scope.last, window.observed
-        scored = window.scored(baselines, None if crps is None else float(crps))
-        scope.recent.add(scored)  # the other sums of it follow when they are asked for
-        scope.run.follow(scored)
+        scope.last = observed
+        scope.recent.add(window)  # the other sums of it follow when they are asked for
+        scope.run.follow(window)
 
     def _link(self, record: Record) -> None:
         link, number = record.tags.get("link", ""), numbers(record)
@@ -130,7 +126,7 @@ class Fidelity:
         low = float(made.fields.get("packet_lo90", -math.inf))
         high = float(made.fields.get("packet_hi90", math.inf))
         inside = sum(1 for value in record.samples if low <= value <= high)
-        crps = compare.crps_samples(record.samples[:_CRPS_SAMPLES], made.samples)
+        crps = crps_of(record.samples[:_CRPS_SAMPLES], made.samples)
         packets = Packets.of(record.samples, made.samples, crps, inside)
         scope, whole = self._of((link, DELAY)), self._of((WHOLE, DELAY))
         for sums in (scope.run, scope.recent, whole.run, whole.recent):
@@ -172,7 +168,7 @@ class Fidelity:
     def _merge(self) -> None:
         """Lets what came of each target since the last publication into the sums of all, and of the run."""
         for (target, quantity), scope in self._scopes.items():
-            if target != WHOLE and scope.recent.moments.n:
+            if target != WHOLE and len(scope.recent):
                 self._scopes[WHOLE, quantity].recent.merge(scope.recent)
         for scope in self._scopes.values():
             scope.run.merge(scope.recent)
@@ -184,7 +180,7 @@ def _key(record: Record) -> Key:
 
 def _figures(sums: Sums, losses: Losses) -> dict[str, Value]:
     """What is finite of both."""
-    found = sums.figures() if sums.moments.n or sums.packets[2] else {}
+    found = sums.figures() if len(sums) or sums.packets[2] else {}
     if losses.sent:
         found = {**found, "n": losses.sent, **losses.figures()}
     return {name: value for name, value in found.items() if math.isfinite(value)}

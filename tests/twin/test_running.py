@@ -27,8 +27,8 @@ def sums() -> tuple[Sums, np.ndarray, np.ndarray]:
     predicted, observed = series()
     made = Sums()
     for p, o in zip(predicted, observed, strict=True):
-        window = Compared(p, p - 0.1, p - 1.0, p + 0.6, o)
-        made.add(window.scored({"constant": 40.2, "nothing": math.nan}, abs(o - 40.0)))
+        window = Compared(p, p - 0.1, p - 1.0, p + 0.6, o, constant=40.2, crps_climatology=abs(o - 40.0))
+        made.add(window)
     return made, predicted, observed
 
 
@@ -55,7 +55,7 @@ def test_every_figure_is_that_of_all_values_at_once() -> None:
 def test_single_values_are_compared_within_the_error_of_a_digest() -> None:
     rng = np.random.default_rng(2)
     made = Sums()
-    made.add(Compared(1.0, 1.0, 0.5, 2.0, 1.0).scored({}))
+    made.add(Compared(1.0, 1.0, 0.5, 2.0, 1.0))
     seen = rng.exponential(1.0, (400, 30))
     model = np.sort(rng.exponential(1.2, (400, 16)), axis=1)
     for values, forecast in zip(seen.tolist(), model.tolist(), strict=True):
@@ -92,10 +92,9 @@ def test_sums_of_stretches_are_those_of_the_whole() -> None:
     for begin, end in ((0, 1), (1, 1), (1, 700), (700, N)):
         part = Sums(in_sequence=False)
         for p, o in zip(predicted[begin:end], observed[begin:end], strict=True):
-            window = Compared(p, p - 0.1, p - 1.0, p + 0.6, o)
-            scored = window.scored({"constant": 40.2, "nothing": math.nan}, abs(o - 40.0))
-            part.add(scored)
-            merged.follow(scored)
+            window = Compared(p, p - 0.1, p - 1.0, p + 0.6, o, constant=40.2, crps_climatology=abs(o - 40.0))
+            part.add(window)
+            merged.follow(window)
         merged.merge(part)
     assert merged.figures() == pytest.approx(whole.figures(), rel=ROUNDING)
 
