@@ -352,6 +352,7 @@ class Controller:
             self._kept = b""
         if late and self._acting is not None:
             asked = self._acting.afresh()
+        self._foresee(now, t0_ns)
         self._windows = Windows(t0_ns, window_ns, max(current, closed + 1))
         if closed < 0 or current > closed + 1:
             twin.miss(current)
@@ -417,7 +418,16 @@ class Controller:
         """What is to be done about what the window said: told, and asked for."""
         if self._acting is None:
             return
-        self._ask(self._acting.step(self._clock.now_ns()))
+        now = self._clock.now_ns()
+        self._ask(self._acting.step(now))
+        if self._windows is not None:
+            self._foresee(now, self._windows.start_ns)
+
+    def _foresee(self, now_ns: int, start_ns: int) -> None:
+        """The long forecast is told what the network was ordered."""
+        if self._outlook is not None and self._acting is not None:
+            now_s = (now_ns - start_ns) / 1e9
+            self._outlook.horizon.obey(self._acting.engine.plan.orders(), now_s)
 
     def _ask(self, said: list[Said]) -> None:
         """Publishes what is said of actions, and makes their requests.

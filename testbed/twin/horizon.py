@@ -1,8 +1,9 @@
 """Where satellites will be: who will serve whom, and links in clear sky, for the coming half hour.
 
-From public knowledge alone, by the emulator's own world: decisions are taken where they will be taken, so
-handovers are foreseen to the epoch unless satellites are not where their elements say. The work is done
-in steps of the caller's choice, each of a millisecond or few. Beliefs are not known here (`outlook`).
+From public knowledge and what the network was ordered, by the emulator's own world: decisions are taken
+where they will be taken, so handovers are foreseen to the epoch unless satellites are not where their
+elements say. The work is done in steps of the caller's choice, each of a millisecond or few. Beliefs are not
+known here (`outlook`), nor ways: what routes are ordered to avoid changes nothing that is told.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ from collections.abc import Callable
 from typing import Final, NamedTuple, Protocol
 
 from emulator.orbits.frames import RunClock
+from emulator.orders import Orders
 from emulator.spec import WorldSpec
+from emulator.table import Link
 from emulator.units import TICK_S
 from testbed.twin.nominal import NominalLink, NominalNetwork, RadioBelief
 
@@ -44,6 +47,8 @@ class Foreseen(Protocol):
 
     def serving(self, t_s: float) -> dict[str, str]: ...
 
+    def obey(self, orders: Orders) -> None: ...
+
 
 class Handover(NamedTuple):
     """At run time `t_s` a terminal goes from one satellite or station to another, "" for none."""
@@ -68,7 +73,9 @@ class Horizon:
         build: Callable[[WorldSpec, RadioBelief], Foreseen] = NominalNetwork,
     ) -> None:
         self.ahead_s = ahead_s
-        self._network = build(spec, Published())
+        self._spec, self._build = spec, build
+        #: what terminals are barred from, and since which run time; more in their order
+        self._barred: list[tuple[float, frozenset[Link]]] = [(-math.inf, frozenset())]
         self._step_s = step_s
         self._epoch_s = spec.epoch_s
         self._decides = any(place.access in ("terminal", "gateway") for place in spec.places)
@@ -76,6 +83,11 @@ class Horizon:
         second_of_day = RunClock(spec.start_utc).second_of_day
         #: the last decision at or before the start
         self._first_s = -((second_of_day - spec.access.decision_offset_s) % self._interval_s)
+        self._begin()
+
+    def _begin(self) -> None:
+        """Nothing is known yet."""
+        self._network = self._build(self._spec, Published())
         self._decisions = 0
         self._looked_s = -math.inf
         #: up to which run time everything is known
@@ -85,6 +97,19 @@ class Horizon:
         self.handovers: deque[Handover] = deque()
         self._times: deque[float] = deque()
         self._links: deque[list[NominalLink]] = deque()
+
+    def obey(self, orders: Orders, now_s: float) -> bool:
+        """From `now_s` on the network obeys `orders`; whether that changes anything that was foreseen.
+
+        If it does, all is looked at anew: who serves whom depends on who did before, so decisions are taken
+        again from the start, each under the orders of its time.
+        """
+        barred = frozenset(orders.barred)
+        if barred == self._barred[-1][1]:
+            return False
+        self._barred.append((now_s, barred))
+        self._begin()
+        return True
 
     def advance(self, now_s: float, steps: int = 1) -> bool:
         """Looks further ahead, `steps` epochs at most; whether all of the coming `ahead_s` is known.
@@ -96,6 +121,8 @@ class Horizon:
             decision_s, look_s = self._next_decision_s(), self._looked_s + self._step_s
             if self._looked_s == -math.inf:
                 decision_s, look_s = 0.0, 0.0
+            elif look_s < now_s and self._decides:
+                look_s = now_s  # nobody asks for links as they were
             t_s = min(decision_s, look_s)
             if t_s > now_s + self.ahead_s:
                 self.known_s = now_s + self.ahead_s
@@ -115,7 +142,15 @@ class Horizon:
         epochs = math.ceil((at_s - TICK_S) / self._epoch_s)
         return max(round(epochs * self._epoch_s, 9), 0.0)
 
+    def _order(self, t_s: float) -> None:
+        """Has the network obey what is in force at a moment."""
+        if len(self._barred) == 1:
+            return
+        index = bisect.bisect_right(self._barred, t_s, key=lambda one: one[0]) - 1
+        self._network.obey(Orders(barred=set(self._barred[index][1])))
+
     def _decide(self, t_s: float) -> bool:
+        self._order(t_s)
         serving = self._network.serving(t_s)
         while self._decides and self._next_decision_s() <= t_s:
             self._decisions += 1
@@ -131,6 +166,7 @@ class Horizon:
         return bool(found)
 
     def _look(self, t_s: float) -> None:
+        self._order(t_s)
         links = self._network.at(t_s)
         self._looked_s = t_s
         self._times.append(t_s)

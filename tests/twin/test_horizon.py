@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any
 
 import pytest
 
+from emulator.orders import Orders
 from emulator.spec import AccessSpec, CircularShell, ConstellationSpec, Place, RadioSpec, WorldSpec
 from emulator.world import World
 from testbed.twin.horizon import Handover, Horizon
@@ -134,3 +136,52 @@ def test_a_world_where_nobody_chooses_is_only_looked_at() -> None:
     world = dataclasses.replace(spec(), places=(Place("alone", "ground"),))
     horizon = looked(world)
     assert (list(horizon.handovers), horizon.serving(0.0), horizon.next_handover("alone")) == ([], {}, None)
+
+
+def under_orders(world: WorldSpec, orders: list[tuple[float, set[tuple[str, str]]]], until_s: float) -> Any:
+    """What happens when the network is told at these times what terminals are barred from."""
+    network, serving, found = World(world), {}, []
+    for epoch in range(round(until_s / world.epoch_s) + 1):
+        t_s = epoch * world.epoch_s
+        network.orders = Orders(barred=next(barred for since_s, barred in reversed(orders) if since_s <= t_s))
+        table = network.epoch(t_s)
+        for terminal, satellite in table.serving.items():
+            if serving and serving[terminal] != satellite:
+                found.append(Handover(t_s, terminal, serving[terminal], satellite))
+        serving = dict(table.serving)
+    return found
+
+
+def test_what_terminals_are_barred_from_is_foreseen_under_the_orders_of_its_time() -> None:
+    world = spec(decision_interval_s=15.0, decision_offset_s=12.0)
+    horizon = looked(world)
+    now_s = 40.0
+    barred = {(one.terminal, one.after) for one in horizon.handovers if one.t_s > now_s and one.after}
+    assert horizon.obey(Orders(barred=barred), now_s)
+    assert horizon.known_s == -math.inf  # what was foreseen does not hold any more
+    while not horizon.advance(now_s, 20):
+        pass
+    happened = under_orders(world, [(0.0, set()), (now_s, barred)], now_s + AHEAD_S)
+    expected = [one for one in happened if one.t_s > now_s]
+    assert expected != [one for one in what_happens(world, now_s + AHEAD_S) if one.t_s > now_s]
+    assert [one[1:] for one in horizon.handovers] == [one[1:] for one in expected]
+    assert [one.t_s for one in horizon.handovers] == pytest.approx([one.t_s for one in expected], abs=1e-9)
+
+
+def test_orders_that_bar_nobody_leave_what_is_foreseen() -> None:
+    horizon = looked(spec(decision_interval_s=15.0, decision_offset_s=12.0))
+    handovers, known_s = list(horizon.handovers), horizon.known_s
+    assert not horizon.obey(Orders(route_penalty_ms={("lagos", "x"): 5.0}), 10.0)
+    assert (list(horizon.handovers), horizon.known_s) == (handovers, known_s)
+
+
+def test_links_are_those_of_the_satellites_that_are_not_barred() -> None:
+    world = spec(decision_interval_s=15.0, decision_offset_s=12.0)
+    horizon = looked(world)
+    serving = horizon.serving(20.0)["lagos"]
+    horizon.obey(Orders(barred={("lagos", serving)}), 20.0)
+    while not horizon.advance(20.0, 20):
+        pass
+    later = {link.id for link in horizon.links(60.0)}
+    assert later
+    assert f"lagos>{serving}" not in later
