@@ -141,6 +141,8 @@ def _check(given: dict[str, Any]) -> None:
             raise BadInput(f"{option} {value:g}: allowed is 0 to {most:g}")
     if [given[name] for name in ("runs", "quiet_days", "questions")] == [0, 0, 0]:
         raise BadInput("--runs, --quiet-days and --questions are all 0: nothing is left to be measured")
+    if given["runs"] == 0 and not (given["quiet_days"] or given["questions"]):
+        raise BadInput("--runs 0: say with --quiet-days or --questions what is to be measured instead")
 
 
 def _kinds_of(text: str | None) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ a satellite, so a handover does not lose them. The last value seen (persistence)
 
 from __future__ import annotations
 
-from statistics import median
+from bisect import insort
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,7 +48,8 @@ class ConstantBaseline:
     def __init__(self, calibration_s: float) -> None:
         self.calibration_s = calibration_s
         self._values: dict[tuple[str, str], list[float]] = {}
-        self._medians: dict[tuple[str, str], float] = {}
+        #: the same in ascending order
+        self._ordered: dict[tuple[str, str], list[float]] = {}
         # every how manieth value is kept, and how many came
         self._stride: dict[tuple[str, str], tuple[int, int]] = {}
         self._climatologies: dict[tuple[str, str], Climatology] = {}
@@ -65,20 +66,27 @@ class ConstantBaseline:
         stride, came = self._stride.get(name, (1, 0))
         if came % stride == 0:
             values.append(observed)
-            self._medians.pop(name, None)
+            insort(self._ordered.setdefault(name, []), observed)
             self._climatologies.pop(name, None)
         if len(values) > _KEPT:
             del values[1::2]
+            self._ordered[name] = sorted(values)
             stride *= 2
         self._stride[name] = stride, came + 1
 
+    def forget(self, key: str) -> None:
+        """What has the key exists no more."""
+        for kept in (self._values, self._ordered, self._stride, self._climatologies):
+            for name in [name for name in kept if name[0] == key]:
+                del kept[name]
+
     def value(self, key: str, quantity: str) -> float | None:
         """The constant to predict; None before anything was observed."""
-        name = (key, quantity)
-        known = self._medians.get(name)
-        if known is None and name in self._values:
-            known = self._medians[name] = median(self._values[name])
-        return known
+        ordered = self._ordered.get((key, quantity))
+        if not ordered:
+            return None
+        middle = len(ordered) // 2
+        return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
 
     def climatology(self, key: str, quantity: str, t_s: float) -> Climatology | None:
         """The distribution of the calibration part; None before it is over, or where that held too little."""

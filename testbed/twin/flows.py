@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterator
 
 from nodes.wire import Record, Value
+from testbed.twin.baselines import ConstantBaseline
 from testbed.twin.belief import Belief
 from testbed.twin.filters import ForgettingMean
 from testbed.twin.forecast import Band, Forecast
@@ -86,7 +87,9 @@ class Flows:
 
     measurements = frozenset({"flow"})
 
-    def __init__(self) -> None:
+    def __init__(self, calibration_s: float = 0.0) -> None:
+        """`calibration_s`: run time up to which the trivial predictions are taken from what is reported."""
+        self._baseline = ConstantBaseline(calibration_s)
         self._flows: dict[str, _Flow] = {}
         self._made: dict[str, dict[str, Band]] = {}
         self.unfollowed = 0
@@ -107,6 +110,7 @@ class Flows:
             flow.reported_ns, flow.window = record.t_ns, window.number
         for name in [n for n, f in self._flows.items() if window.number - f.window > _FORGOTTEN_WINDOWS]:
             del self._flows[name]
+            self._baseline.forget(name)
         self._made = {name: flow.bands() for name, flow in self._flows.items()}
         next_ns = window.t_ns + round(window.window_s * 1e9)
         for name, bands in self._made.items():
@@ -115,6 +119,9 @@ class Flows:
                     "mean": band.mean, "sd": band.sd, "median": band.median, "lo90": band.low,
                     "hi90": band.high, "window_s": window.window_s,
                 }  # fmt: skip
+                constant = self._baseline.value(name, quantity)
+                if constant is not None:
+                    fields["baseline_constant"] = constant
                 out.append(Record(next_ns, "prediction", {"target": name, "quantity": quantity}, fields))
         return out
 
@@ -126,7 +133,9 @@ class Flows:
 
         def compare(quantity: str, observed: float, z: float) -> None:
             if quantity in made:
-                out.append(residual_record(name, quantity, window.t_ns, made[quantity], observed, z))
+                usual = self._baseline.climatology(name, quantity, window.begins_s)
+                out.append(residual_record(name, quantity, window.t_ns, made[quantity], observed, z, usual))
+            self._baseline.add(name, quantity, observed, window.begins_s)
 
         if flow.reported_ns and record.t_ns > flow.reported_ns:
             seconds = (record.t_ns - flow.reported_ns) / 1e9

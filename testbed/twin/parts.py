@@ -80,4 +80,5 @@ def build(knowledge: Knowledge, events: Events, threshold: float) -> list[Part]:
     clocks = Clocks(knowledge.node_places, events, threshold)
     telemetry = Telemetry(knowledge.node_places, events, threshold)
     floods, impostors = Floods(events, threshold), Impostors(knowledge.node_places, events, threshold)
-    return [Orbits(events, threshold), clocks, telemetry, floods, impostors, Flows(), Members()]
+    flows = Flows(knowledge.settings.calibration_share * knowledge.duration_s)
+    return [Orbits(events, threshold), clocks, telemetry, floods, impostors, flows, Members()]

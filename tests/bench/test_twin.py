@@ -169,6 +169,7 @@ def test_tables_stand_beside_the_figures() -> None:
         ({"seed": -3}, "--seed -3: allowed is 0 to"),
         ({"kinds": "rain,snow"}, "--kinds 'snow': allowed are rain, capacity"),
         ({"runs": 0, "quiet_days": 0.0, "questions": 0}, "are all 0: nothing is left to be measured"),
+        ({"runs": 0}, "--runs 0: say with --quiet-days or --questions what is to be measured instead"),
     ],
 )
 def test_a_part_that_cannot_be_is_one_sentence(options: dict[str, Any], sentence: str) -> None:

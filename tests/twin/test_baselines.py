@@ -49,3 +49,21 @@ def test_a_long_calibration_part_is_kept_evenly_and_in_bounds() -> None:
     assert len(kept) <= 2049
     assert set(np.diff(kept)) == {64.0}
     assert made.value("a", "delay_ms") == pytest.approx(50_000, rel=0.01)
+
+
+def test_the_constant_is_the_median_after_every_value() -> None:
+    made, values = baseline([]), np.random.default_rng(8).exponential(1.0, 5000).tolist()
+    for count, value in enumerate(values[:60], 1):
+        made.add("a", "delay_ms", value, 0.0)
+        assert made.value("a", "delay_ms") == pytest.approx(np.median(values[:count]), rel=1e-12)
+    for value in values[60:]:
+        made.add("a", "delay_ms", value, 0.0)
+    assert made.value("a", "delay_ms") == pytest.approx(np.median(made._values["a", "delay_ms"]), rel=1e-12)
+
+
+def test_what_is_forgotten_is_learned_anew() -> None:
+    made = baseline([1.0, 2.0, 3.0, 4.0])
+    made.forget("a")
+    assert made.value("a", "delay_ms") is None
+    made.add("a", "delay_ms", 7.0, CALIBRATION_S + 1.0)
+    assert made.value("a", "delay_ms") == 7.0

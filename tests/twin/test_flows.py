@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from nodes.wire import Record
-from testbed.twin import flows
+from testbed.twin import compare, flows
 from testbed.twin.flows import Flows
 from testbed.twin.members import Members
 from testbed.twin.parts import Window
@@ -152,3 +152,20 @@ def test_nodes_tell_their_queue_their_share_of_the_processor_and_that_they_live(
     doubt = states["queue_tasks"].variance
     part.close(window(60), [])
     assert {s.name: s for s in part.states()}["queue_tasks"].variance > doubt + 10.0
+
+
+def test_a_flow_is_held_against_the_constant_and_the_distribution_of_its_calibration_part() -> None:
+    learned = 20  # windows
+    said = run(Flows(calibration_s=(learned - 1) * WINDOW_S), 60)
+    seen = [
+        float(r.fields["observed"]) for r in said
+        if r.measurement == "residual" and r.tags["quantity"] == flows.DELAY
+    ]  # fmt: skip
+    # the first is compared with nothing
+    first = next(r for records in reports(1) for r in records).fields["delay_mean_ms"]
+    usual = [float(first), *seen[: learned - 1]]
+    last = [r for r in said if r.tags["quantity"] == flows.DELAY][-2:]
+    constant = next(r for r in last if r.measurement == "prediction").fields["baseline_constant"]
+    crps = next(r for r in last if r.measurement == "residual").fields["crps_climatology"]
+    assert constant == pytest.approx(np.median(usual))
+    assert crps == pytest.approx(compare.crps_samples([seen[-1]], usual))
