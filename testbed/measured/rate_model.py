@@ -8,6 +8,7 @@ slots lies a transition with its own distribution; outages begin and end with a 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -32,6 +33,7 @@ _STEPS: Final = 12
 _DRAWS: Final = 20_000
 #: transitions may be spread so many times as wide as they were measured; seeds of a trial
 _WIDEST: Final = 2.0
+_MOST_MEMORY: Final = 0.999
 _TRIED_SEEDS: Final = range(1001, 1006)
 
 
@@ -176,18 +178,35 @@ def calibrate(calibration: Measurement, period_s: float) -> RateModel:
 
 
 def _matched(model: RateModel, times_s: Array, ratio: float) -> RateModel:
-    """The model with transitions spread so that it generates the ratio that calibrated it, where it can."""
+    """The model such that it generates the ratio at boundaries that calibrated it, where it can.
+
+    Transitions are spread more or less widely; where even without a spread of theirs changes at boundaries
+    are too great, levels remember more: the mean of a slot holds some noise, which is then counted twice.
+    """
+
+    def generated(tried: RateModel) -> float:
+        found = (changes(times_s, tried.generate(times_s, seed), model.period_s) for seed in _TRIED_SEEDS)
+        return float(np.median([one.ratio(model.boundary) for one in found]))
+
     centre = np.median(model.transition, axis=1, keepdims=True)
-    low, high = 0.0, _WIDEST
+
+    def spread(by: float) -> RateModel:
+        return replace(model, transition=np.maximum(centre + by * (model.transition - centre), 0.0))
+
+    def remembering(by: float) -> RateModel:
+        return replace(spread(0.0), level_memory=model.level_memory + by * (1.0 - model.level_memory))
+
+    narrowest = spread(0.0)
+    if generated(narrowest) < ratio:
+        return spread(_bisected(0.0, _WIDEST, lambda by: generated(spread(by)) < ratio))
+    return remembering(_bisected(0.0, _MOST_MEMORY, lambda by: generated(remembering(by)) > ratio))
+
+
+def _bisected(low: float, high: float, more: Callable[[float], bool]) -> float:
     for _ in range(_STEPS):
-        spread = (low + high) / 2
-        tried = replace(model, transition=np.maximum(centre + spread * (model.transition - centre), 0.0))
-        made = [
-            changes(times_s, tried.generate(times_s, seed), model.period_s).ratio(model.boundary)
-            for seed in _TRIED_SEEDS
-        ]
-        low, high = (spread, high) if np.median(made) < ratio else (low, spread)
-    return tried
+        middle = (low + high) / 2
+        low, high = (middle, high) if more(middle) else (low, middle)
+    return (low + high) / 2
 
 
 def runs_of(out: NDArray[np.bool_]) -> NDArray[np.int64]:
@@ -241,12 +260,11 @@ def _autoregression(draws: Array, memory: float) -> Array:
 def _memory_for(table: Array, target: float) -> float:
     """The memory with which values of this distribution change by `target` in the mean."""
     draws = np.random.default_rng(0).standard_normal(_DRAWS)
-    low, high = 0.0, 0.999
-    for _ in range(_STEPS):
-        middle = (low + high) / 2
-        mean = float(np.abs(np.diff(_quantile(table, _autoregression(draws, middle)))).mean())
-        low, high = (middle, high) if mean > target else (low, middle)
-    return (low + high) / 2
+
+    def change(memory: float) -> float:
+        return float(np.abs(np.diff(_quantile(table, _autoregression(draws, memory)))).mean())
+
+    return _bisected(0.0, _MOST_MEMORY, lambda memory: change(memory) > target)
 
 
 def _outage_rates(out: NDArray[np.bool_]) -> tuple[float, float]:
