@@ -91,7 +91,8 @@ def validate(
 ) -> None:
     """Compare recorded measurements with the models.
 
-    Models: fade-statistics, rain-exceedance, rate-changes, rssi-trend, serving-satellite.
+    Models: fade-statistics, rain-exceedance, rate-changes, rssi-trend, serving-satellite,
+    throughput-weather.
     """
     from testbed.measured import validate as validation
 
