@@ -28,6 +28,7 @@ from testbed.twin.knowledge import Knowledge
 from testbed.twin.links import LinkBelief
 from testbed.twin.nominal import NominalLink, NominalNetwork, RadioBelief
 from testbed.twin.observations import filter_record, numbers
+from testbed.twin.orbit import Orbits
 from testbed.twin.parts import State
 from testbed.twin.predict import (
     Prediction,
@@ -195,7 +196,8 @@ class Twin:
         """By satellite: km by which it is believed to run ahead of its published elements."""
         found = Belief()
         for part in self.parts:
-            part.tell(found)
+            if isinstance(part, Orbits):
+                part.tell(found)
         return {name: value.mean for name, value in found.along_track_km.items()}
 
     def link_belief(self, link: NominalLink) -> LinkBelief:

@@ -26,6 +26,8 @@ from testbed.errors import TestbedError
 _OWN: Final = ("testbed.twin.", "testbed.actions", "nodes.wire")
 #: of these, modules that hold what was public before the run and is the same for the new twin
 _PUBLIC: Final = ("testbed.twin.knowledge",)
+#: lists of so many numbers are written in one piece
+_MANY: Final = 8
 _PRIMITIVE: Final = frozenset({type(None), bool, float, str, bytes})
 _ARRAYS: Final = "biufc"
 _GENERATORS: Final = {
@@ -98,6 +100,8 @@ class _Freezer:
 
     def _node(self, thing: Any, kind: type) -> list[Any]:
         if kind is list:
+            if len(thing) >= _MANY and all(type(one) is float for one in thing):
+                return ["L", np.array(thing, "<f8").tobytes()]
             return ["l", [self.value(one) for one in thing]]
         if kind in _CONTAINERS.values():
             return ["d", kind.__name__, self._pairs(thing)]
@@ -250,6 +254,8 @@ class _Thawer:
                 made: Any = []
                 built[index] = made
                 made.extend(self._items(items, fresh))
+            case ["L", content]:
+                made = np.frombuffer(content, "<f8").tolist()
             case ["d", name, pairs]:
                 made = built[index] = _CONTAINERS[name]()
                 self._fill(made, pairs, fresh)

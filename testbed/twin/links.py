@@ -7,6 +7,7 @@ change of rate carries over to the delays at once. Conditions (rate, geometry) c
 
 from __future__ import annotations
 
+import functools
 import math
 
 import numpy as np
@@ -68,8 +69,9 @@ class LinkBelief:
             work = -_TYPICAL_BITS * np.log1p(-_LEVELS)
         else:
             ordered = self.work.ordered()
-            position = np.clip(_LEVELS * (self.work.count + 1) - 1.0, 0.0, self.work.count - 1.0)
-            work = np.interp(position, np.arange(self.work.count), ordered)
+            below, share = _between(self.work.count)
+            least = ordered[below]
+            work = least + share * (ordered[below + 1] - least)
         return np.asarray(link.delay_ms + self.bias.mean + work / link.rate_bps * 1e3, dtype=np.float64)
 
     def packet_band_ms(self, link: NominalLink) -> tuple[float, float]:
@@ -138,6 +140,14 @@ class LinkBelief:
         """Packets lost on the radio of those sent in a window; older counts fade."""
         self.lost = 0.99 * self.lost + lost
         self.sent = 0.99 * self.sent + sent
+
+
+@functools.lru_cache(maxsize=1024)
+def _between(count: int) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """Where the levels lie among so many ordered values: the value below each, and how far to the next."""
+    position = np.clip(_LEVELS * (count + 1) - 1.0, 0.0, count - 1.0)
+    below = np.minimum(position.astype(np.intp), count - 2)
+    return below, position - below
 
 
 def nominal_loss(link: NominalLink) -> float:

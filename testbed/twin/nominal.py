@@ -187,17 +187,15 @@ class NominalNetwork:
             table.elevation_deg,
         )  # fmt: skip
         rows = zip(*(column[wanted].tolist() for column in columns), strict=True)
-        links = [self._link(places, row) for row in rows]
-        return self._sighted(links, table.src[wanted], table.dst[wanted], max(t_s, 0.0))
+        sightings = self._sightings(table.src[wanted], table.dst[wanted], self._asked_s)
+        return [self._link(places, row, sightings.get(k)) for k, row in enumerate(rows)]
 
-    def _sighted(
-        self, links: list[NominalLink], src: NDArray[np.int32], dst: NDArray[np.int32], t_s: float
-    ) -> list[NominalLink]:
-        """The links, those to satellites with what their ranges say about orbits."""
+    def _sightings(self, src: NDArray[np.int32], dst: NDArray[np.int32], t_s: float) -> dict[int, Sighting]:
+        """By number of a link to a satellite: what its range says about the orbit."""
         first, names, ages_s = self._world.first_satellite, self._world.places, self._world.element_ages_s
         seen = np.flatnonzero((src >= first) != (dst >= first))
         if not len(seen):
-            return links
+            return {}
         start_s = max(t_s - _STEP_S, 0.0)
         begin, end = self._world.positions(start_s), self._world.positions(t_s + _STEP_S)
         satellite = np.maximum(src, dst)[seen]
@@ -211,14 +209,13 @@ class NominalNetwork:
         speed = np.linalg.norm(motion, axis=1)
         per_km = np.einsum("ij,ij->i", way, motion) / (np.linalg.norm(way, axis=1) * speed)
         ahead = self._adjustments.along_track_km
+        found: dict[int, Sighting] = {}
         for row, which, cosine, metres in zip(
             seen.tolist(), satellite.tolist(), per_km.tolist(), speed.tolist(), strict=True
         ):
-            if links[row].place:
-                name, age_s = names[which], float(ages_s[which - first])
-                sighting = Sighting(name, ahead.get(name, 0.0), cosine, metres / 1e3, age_s)
-                links[row] = links[row]._replace(sighting=sighting)
-        return links
+            name, age_s = names[which], float(ages_s[which - first])
+            found[row] = Sighting(name, ahead.get(name, 0.0), cosine, metres / 1e3, age_s)
+        return found
 
     def resume(self) -> None:
         """Lets a new World go on from where another one was that this network has been told of.
@@ -247,7 +244,7 @@ class NominalNetwork:
         """
         return dict(self._world.epoch(max(t_s, 0.0)).serving)
 
-    def _link(self, places: tuple[str, ...], row: tuple[Any, ...]) -> NominalLink:
+    def _link(self, places: tuple[str, ...], row: tuple[Any, ...], sighting: Sighting | None) -> NominalLink:
         src, dst, kind_number, delay_ns, jitter_ns, rate, snr, loss, frame_error, frame_bits = row[:10]
         range_m, elevation_deg = row[10:]
         source, sink, kind = places[src], places[dst], KIND_NAMES[kind_number]
@@ -275,7 +272,8 @@ class NominalNetwork:
         propagation_ms = range_m / SPEED_OF_LIGHT_M_S * 1e3 if math.isfinite(range_m) else delay_ms
         return NominalLink(
             f"{source}>{sink}", source, sink, kind, place, direction, group, delay_ms, propagation_ms,
-            jitter_ns / 1e6, rate, snr, loss, frame_error, frame_bits, elevation_deg=elevation_deg,
+            jitter_ns / 1e6, rate, snr, loss, frame_error, frame_bits, sighting if place else None,
+            elevation_deg,
         )  # fmt: skip
 
     def _owner(self, source: str, sink: str) -> tuple[str, str]:

@@ -15,7 +15,7 @@ import msgspec
 
 from testbed.twin.freeze import SnapshotError
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 _MAGIC: Final = b"twin-belief\x00"
 _CHECK_BYTES: Final = 16
 

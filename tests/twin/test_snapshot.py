@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections import Counter, OrderedDict, defaultdict, deque
 from functools import partial
@@ -230,6 +231,16 @@ def test_sources_of_chance_go_on_where_they_were() -> None:
     back = through([numbers, plain])
     assert back[0].normal() == numbers.normal()
     assert back[1].random() == plain.random()
+
+
+def test_a_long_list_of_numbers_comes_back_as_it_was_with_others_among_them_or_not() -> None:
+    numbers = [0.1 * k for k in range(50)] + [math.inf, -0.0]
+    mixed: list[Any] = [*numbers, 3, True, "text"]
+    back = through([numbers, mixed, numbers])
+    assert [repr(one) for one in back[0]] == [repr(one) for one in numbers]
+    assert [repr(one) for one in back[1]] == [repr(one) for one in mixed]
+    assert back[2] is back[0]
+    back[0].append(1.0)  # it is a list, to be added to
 
 
 def test_what_was_shared_is_shared_and_what_refers_to_itself_does() -> None:
