@@ -67,8 +67,9 @@ class Profiles:
                 model = _model(models, getattr(radio, key), f"radio {radio.name!r}: {key}")
                 entries.append(entry | {"model": model})
         for link in links:
-            model = _model(models, link.model, f"link {link.a} - {link.b}: model")
-            entries.append(_fixed_entry(link) | {"model": model})
+            for key, name in (("model", link.model), ("back_model", link.back_model or link.model)):
+                model = _model(models, name, f"link {link.a} - {link.b}: {key}")
+                entries.append(_fixed_entry(link) | {"model": model})
         self.columns: dict[str, NDArray[Any]] = {
             name: np.array([entry.get(name, np.nan) for entry in entries]) for name in self._FLOATS
         }
@@ -92,7 +93,7 @@ class Profiles:
         if link.radio:
             up = self.of_radio(link.radio)
             return up, up + 1
-        return self._links_from + index, self._links_from + index
+        return self._links_from + 2 * index, self._links_from + 2 * index + 1
 
 
 def _model(models: ModelSet, name: str, what: str) -> int:

@@ -195,6 +195,8 @@ class FixedLink:
     queue_kbytes: float = 1000.0
     #: name of one of `WorldSpec.models`, both directions; empty: the plain one
     model: str = ""
+    #: that of the way from `b` to `a`; empty: the same
+    back_model: str = ""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
-from testbed.scenario import clashes, link_traces, tracks, weather
+from testbed.scenario import clashes, link_traces, measured_models, tracks, weather
 from testbed.scenario import node_tables as n
 from testbed.scenario.elements import satellite_names, satellites_by_source
 from testbed.scenario.messages import Origin, nearest, shown
@@ -114,6 +114,7 @@ def _antennas(scenario: Scenario) -> Iterator[Finding]:
 def _models(scenario: Scenario) -> Iterator[Finding]:
     document = scenario.document
     yield from link_traces.findings(document.models)
+    yield from measured_models.findings(document.models)
     for name, model in document.models.items():
         if name == PLAIN:
             yield f"models.{name}", name, "another name: it is that of links without a model"
@@ -126,10 +127,11 @@ def _models(scenario: Scenario) -> Iterator[Finding]:
     for name, radio in document.radios.items():
         used += [(f"radios.{name}.{key}", getattr(radio, key)) for key in ("up_model", "down_model")]
     for index, link in enumerate(document.links):
-        used.append((f"links.{index}.model", link.model))
-        if link.radio and link.model:
-            allowed = "absent with a radio, whose up_model and down_model say it"
-            yield f"links.{index}.model", link.model, allowed
+        for key in ("model", "back_model"):
+            used.append((f"links.{index}.{key}", getattr(link, key)))
+            if link.radio and getattr(link, key):
+                allowed = "absent with a radio, whose up_model and down_model say it"
+                yield f"links.{index}.{key}", getattr(link, key), allowed
     for key, name in used:
         if name and name not in document.models:
             yield key, name, "a model" + nearest(name, document.models)

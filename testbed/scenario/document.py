@@ -14,7 +14,7 @@ from pydantic import AfterValidator, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
 from testbed.scenario.base import Name, Share, Table
-from testbed.scenario.link_models import ModelTable
+from testbed.scenario.link_models import MeasuredLink, ModelTable
 from testbed.scenario.node_tables import Deviation, Node
 from testbed.scenario.radio_tables import Radio
 from testbed.scenario.world_tables import Access, Constellation, LinkTable, PlaceTable, WeatherTable
@@ -218,6 +218,9 @@ class Document(Table):
     models: dict[Name, ModelTable] = Field(default={}, description="how links treat packets, by name")
     places: dict[Name, PlaceTable] = Field(description="where nodes stand, by name")
     links: list[LinkTable] = Field(default=[], description="links that do not depend on satellites")
+    link: MeasuredLink = Field(
+        default_factory=MeasuredLink, description="what all access links play; hidden truth"
+    )
     access: Access = Field(default_factory=Access, description="how terminals choose satellites")
     nodes: dict[Name, Node] = Field(description="the nodes by name")
     compute: Compute = Field(default_factory=Compute, description="what compute roles may take")

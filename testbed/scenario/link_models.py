@@ -215,6 +215,33 @@ class Mahimahi(Table):
     start_s: float = Field(default=0.0, ge=0, le=1e9, description="how far into the trace the run begins")
 
 
+class MeasuredModel(Table):
+    """Generated delay and losses: take the place of propagation, jitter and loss process."""
+
+    file: str = Field(
+        default="",
+        description="path of a model that testbed validate --out wrote, relative to the scenario file",
+    )
+    content: str = Field(
+        default="",
+        description="content of the file, packed; a run writes it so that its folder needs no other file",
+    )
+    way: Literal["forward", "backward"] = Field(
+        default="forward",
+        description="forward: all that varies; backward: the constant half of a round trip's floor",
+    )
+
+
+class MeasuredLink(Table):
+    """What all access links play; takes the place of the models of terminals' radios."""
+
+    model: str = Field(
+        default="",
+        description="path of a model that testbed validate --out wrote: links of terminals, or all fixed "
+        "links where there are none, play it; the run's folder has it among [models]",
+    )
+
+
 Queue = Annotated[DropTail | CoDel, Field(discriminator="kind")]
 Access = Annotated[NoAccess | Frames | SlottedAloha | PureAloha | DutyCycle, Field(discriminator="kind")]
 Loss = Annotated[Independent | GilbertElliott, Field(discriminator="kind")]
@@ -259,6 +286,9 @@ class ModelTable(Table):
     delay_trace: DelayTrace | None = Field(default=None, description="recorded delay; hidden truth")
     rate_trace: RateTrace | None = Field(default=None, description="recorded rate; hidden truth")
     loss_trace: LossTrace | None = Field(default=None, description="recorded loss; hidden truth")
+    measured: MeasuredModel | None = Field(
+        default=None, description="model calibrated on a measured path; hidden truth"
+    )
     mahimahi: Mahimahi | None = Field(
         default=None, description="recorded delivery opportunities, instead of a rate trace; hidden truth"
     )

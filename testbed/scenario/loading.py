@@ -16,7 +16,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from testbed.scenario import checks, elements, link_traces, radio_presets, tracks, weather
+from testbed.scenario import checks, elements, link_traces, measured_models, radio_presets, tracks, weather
 from testbed.scenario.document import Document
 from testbed.scenario.messages import Origin, ScenarioError, is_file, nearest, sentence
 from testbed.scenario.scenario import Scenario
@@ -58,6 +58,7 @@ def load(
     weather.resolve(document, path, origin)
     tracks.resolve(document, path, origin)
     link_traces.resolve(document, path, origin)
+    measured_models.resolve(document, path, origin)
     radio_presets.apply(document, origin)
     try:
         checked = Document.model_validate(document)

@@ -7,12 +7,13 @@ built from named keys only, so that deviations, seed and plant cannot slip in.
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from emulator import spec
-from testbed.scenario import link_traces, tracks
+from testbed.scenario import link_traces, measured_models, tracks
 from testbed.scenario.link_models import ModelTable
 from testbed.scenario.node_tables import MicrocontrollerNode, Node
 from testbed.scenario.radio_tables import Radio
@@ -40,12 +41,17 @@ def world_spec(scenario: Scenario) -> spec.WorldSpec:
         access=spec.AccessSpec(
             **{**document.access.model_dump(), "layers": tuple(document.access.layers)},
         ),
-        models=tuple(link_model(name, table) for name, table in document.models.items()),
+        models=tuple(
+            link_model(name, table, document.run.start_utc) for name, table in document.models.items()
+        ),
     )
 
 
-def link_model(name: str, table: ModelTable) -> LinkModel:
-    """The link model of a table. Raises ValueError, one sentence, when its content cannot be read."""
+def link_model(name: str, table: ModelTable, start_utc: str) -> LinkModel:
+    """The link model of a table in a run that starts then.
+
+    Raises ValueError, one sentence, when its content cannot be read.
+    """
     from emulator.links.model import Faults, LinkModel, Traces
     from emulator.links.tables import SETTINGS, settings_of
 
@@ -54,7 +60,7 @@ def link_model(name: str, table: ModelTable) -> LinkModel:
         for key in link_traces.QUANTITIES
         if (trace := getattr(table, key)) is not None
     }
-    return LinkModel(
+    model = LinkModel(
         name=name,
         **{field: settings_of(field, getattr(table, field).model_dump()) for field in SETTINGS},
         faults=Faults(table.duplicate, table.corrupt),
@@ -70,6 +76,10 @@ def link_model(name: str, table: ModelTable) -> LinkModel:
         overhead_ms=table.overhead_ms,
         mtu_bytes=table.mtu_bytes,
     )
+    if table.measured is not None:
+        start_s = datetime.fromisoformat(start_utc).timestamp()
+        model = replace(model, **measured_models.played(table.measured, start_s))
+    return model
 
 
 def _radio(name: str, table: Radio) -> spec.RadioSpec:
@@ -181,7 +191,10 @@ def _public_world(world: spec.WorldSpec) -> dict[str, Any]:
             replace(r, up_model=public_name(r.up_model), down_model=public_name(r.down_model))
             for r in world.radios
         ),
-        links=tuple(replace(link, model=public_name(link.model)) for link in world.links),
+        links=tuple(
+            replace(link, model=public_name(link.model), back_model=public_name(link.back_model))
+            for link in world.links
+        ),
         models=(),
     )
     return {**msgspec.to_builtins(published), "models": [table_of(model) for model in known.values()]}

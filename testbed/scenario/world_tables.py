@@ -198,6 +198,9 @@ class LinkTable(Table):
         default="",
         description="model of [models] for both directions, without a radio; empty: the plain one",
     )
+    back_model: str = Field(
+        default="", description="model of [models] from b to a, where it is another one; empty: the same"
+    )
 
 
 class Access(Table):

@@ -14,6 +14,7 @@ from emulator.epochs import RecordedTable
 from emulator.layout import IN_USE
 from emulator.links.model import (
     CoDel,
+    Events,
     Faults,
     Frames,
     Gamma,
@@ -21,6 +22,7 @@ from emulator.links.model import (
     LinkModel,
     LogNormal,
     ModelSet,
+    Process,
     SlottedAloha,
 )
 from emulator.links.state import COPY
@@ -40,6 +42,20 @@ MODELS = {
     "duplicates and damage": LinkModel("one", faults=Faults(duplicate=0.3, corrupt=0.2)),
     "frames": LinkModel("one", access=Frames(period_ms=2.0)),
     "slotted ALOHA": LinkModel("one", access=SlottedAloha(slot_ms=0.2)),
+    "generated delay": LinkModel(
+        "one",
+        process=Process(
+            np.linspace(0.5 * MS, 8.0 * MS, 257),
+            white=0.8,
+            components=np.array([[20.0 * MS, 0.6]]),
+            patterns=np.array([[(30.0 * MS, -1.0, 0.5, 0.2, 0.5), (20.0 * MS, 1.0, 0.3, 0.7, 0.5)]]),
+            events=Events(0.5, np.array([-2.0 * MS]), np.array([3.0 * MS]), np.array([4.0 * MS])),
+            lead_ns=2 * MS,
+            strays=Events(0.3, stall_ns=np.array([5.0 * MS])),
+            cell_ns=40 * MS,
+        ),
+        keep_order=False,
+    ),
     "all together": LinkModel(
         "one",
         queue=CoDel(target_ms=0.5, interval_ms=2.0),

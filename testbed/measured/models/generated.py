@@ -117,7 +117,12 @@ class Generated:
         segments: dict[str, Any] = {}
         if c.segments is not None:
             block_ns = int(self._patterns[0, :, 0].sum())
-            begin_ns = round((c.segments.begin_s % (block_ns * 1e-9)) * 1e9)
+            begin_ns = round(c.segments.begin_s * 1e9)
+            if c.segments.offset_s is not None:
+                # the slot nearest to it, exactly
+                offset_ns, slot_ns = round(c.segments.offset_s * 1e9), round(c.segments.length_s * 1e9)
+                begin_ns = offset_ns + slot_ns * ((begin_ns - offset_ns + slot_ns // 2) // slot_ns)
+            begin_ns %= block_ns
             block, phase_ns = divmod(round(start_s * 1e9) - begin_ns, block_ns)
             segments = {"patterns": self._patterns, "block": block, "phase_ns": phase_ns}
 
