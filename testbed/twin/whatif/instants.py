@@ -2,7 +2,8 @@
 
 A table that comes a second after terminals have chosen leaves packets on links that nobody is on any more:
 where links are nearly full, that alone changes latencies by a tenth. So tables go by the instants at which
-satellites are chosen, and there is one at the moment at which candidates begin.
+satellites are chosen, and there is one where orders of candidates are obeyed first: as in the network, that
+is the epoch after the moment at which they are given.
 """
 
 from __future__ import annotations
@@ -26,7 +27,10 @@ _SAME_S: Final = 1e-6
 
 
 def instants_s(public: Public, start_s: float, at_s: float, span_s: float) -> NDArray[np.float64]:
-    """Run times (s) of tables for `span_s` from `start_s` on, rising: `start_s` first, `at_s` among them."""
+    """Run times (s) of tables for `span_s` from `start_s` on, rising: the first is `start_s`.
+
+    `at_s`: when candidates begin; one of the tables is that of the network's next epoch.
+    """
     access = public.world.access
     step_s = _step_s(access.decision_interval_s, max(public.run.epoch_s, _EPOCH_S, span_s / _EPOCHS))
     # an instant of choice, in run time
@@ -34,7 +38,8 @@ def instants_s(public: Public, start_s: float, at_s: float, span_s: float) -> ND
     first = math.ceil((start_s - chosen_s) / step_s - _SAME_S)
     last = math.ceil((start_s + span_s - chosen_s) / step_s - _SAME_S)
     grid = chosen_s + np.arange(first, last) * step_s
-    times = np.sort(np.concatenate(([start_s, at_s], grid)))
+    obeyed_s = at_s + public.run.epoch_s
+    times = np.sort(np.concatenate(([start_s, obeyed_s], grid)))
     apart = np.concatenate(([True], np.diff(times) > _SAME_S))
     return np.asarray(times[apart])
 

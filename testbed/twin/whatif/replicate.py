@@ -25,6 +25,7 @@ from testbed.actions import AnyAction
 from testbed.ahead import Ahead
 from testbed.twin.belief import Belief
 from testbed.twin.public import Public
+from testbed.twin.whatif.adjusted import adjustments
 from testbed.twin.whatif.draw import draw, middle
 from testbed.twin.whatif.instants import evenly_s, instants_s
 from testbed.twin.whatif.job import LOST_MS, Job
@@ -194,7 +195,7 @@ def _ahead(
     orders = before.orders()
 
     def obey(t_s: float) -> None:
-        if t_s >= at_s - 1e-6:
+        if t_s > at_s + 1e-6:  # the table of that moment is there before anything can be ordered
             orders.route_penalty_ms.clear()
             orders.route_penalty_ms.update(after.penalty_ms)
             orders.barred.clear()
@@ -202,7 +203,7 @@ def _ahead(
 
     return Ahead(
         known,
-        adjustments=truth.adjustments(),
+        adjustments=adjustments(truth, known),
         orders=orders,
         before_epoch=obey,
         start_s=float(times_s[0]),

@@ -15,9 +15,10 @@ from testbed.ahead import Ahead
 from testbed.scenario import load
 from testbed.twin import public
 from testbed.twin.belief import Belief, Estimate
-from testbed.twin.whatif import Job, run, trial
+from testbed.twin.whatif import Job, replicate, run, trial
 from testbed.twin.whatif import traffic as whatif_traffic
 from testbed.twin.whatif.draw import draw, middle
+from testbed.twin.whatif.instants import instants_s
 from testbed.twin.whatif.plan import Plan, plan_of
 from testbed.twin.whatif.traffic import joined, offered_under, subjects_of, thinned
 
@@ -194,3 +195,29 @@ def test_acknowledgements_taken_together_change_nothing_that_is_told(monkeypatch
 def test_what_is_sent_after_the_horizon_is_not_waited_for() -> None:
     flows = joined(*[list(offered_under(KNOWN, Plan(), 1))] * 2, 2.0, 12.0)
     assert {flow.end_s for flow in flows} == {12.0}
+
+
+def test_what_is_ordered_is_obeyed_from_the_next_table_on() -> None:
+    # as in the network, where the table of a moment is there before anything can be ordered
+    told: list[float] = []
+
+    def at(t_s: float) -> float:
+        """Run time from which a terminal is off the satellite that it is barred from at `t_s`."""
+        ahead = replicate._ahead(
+            KNOWN, Belief(), Plan(), plan_of([parse("handover:bar=sat-1")], KNOWN), t_s,
+            instants_s(KNOWN, t_s - 2.0, t_s, 6.0),
+        )  # fmt: skip
+        index = ahead.world.place_index["sat-1"]
+        on = [
+            table.time_ns * 1e-9
+            for table in ahead.tables(6.0)
+            if any(
+                ahead.world.places[row["from_place"]].startswith("field") and row["to_place"] == index
+                for row in table.rows
+                if row["gone"] == 0
+            )
+        ]
+        return max(on)
+
+    told += [at(20.0), at(20.5)]
+    assert told == pytest.approx([20.1, 20.6])  # on it still; at 21 s satellites are chosen
