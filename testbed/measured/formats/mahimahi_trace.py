@@ -11,7 +11,8 @@ from typing import Final
 import numpy as np
 
 from testbed.errors import BadInput
-from testbed.measured.formats.assembling import Integers, Rows
+from testbed.measured.formats.assembling import Rows
+from testbed.measured.formats.numbering import Integers
 from testbed.measured.formats.source import Source
 from testbed.measured.measurement import Measurement
 
