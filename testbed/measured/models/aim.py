@@ -69,7 +69,6 @@ class Aim:
     def move(self, found: Figures) -> None:
         """Towards what this simulation missed."""
         missed = _STEP * np.nan_to_num(self._wanted.autocorrelation - found.autocorrelation)
-        missed_share = self._wanted.share - found.share
         if self._wanted.outages > 0.0 and found.outages > 0.0:
             self._chance = min(1.0, self._chance * self._wanted.outages / found.outages)
         segments = self._base.segments
@@ -77,14 +76,20 @@ class Aim:
         if segments is not None:
             within = max(0.05, 1.0 - self._share)
             if self._share > 0.0:
-                change = 1.0 + _STEP * missed_share / max(0.02, self._share)
-                self._scale = float(np.clip(self._scale * np.sqrt(np.clip(change, 0.5, 2.0)), 0.1, 5.0))
+                # the variance of levels over that within slots is to be what it is in the data
+                change = _odds(self._wanted.share) / _odds(found.share)
+                self._scale = float(np.clip(self._scale * np.clip(change, 0.25, 4.0) ** 0.4, 0.1, 5.0))
                 for index in range(len(self._correlation)):
                     at = int(np.argmin(np.abs(np.array(LAGS) * BIN_S - (index + 1) * segments.length_s)))
                     if abs(LAGS[at] * BIN_S - (index + 1) * segments.length_s) < 0.5 * segments.length_s:
                         self._correlation[index] += missed[at] / max(0.05, self._share)
         short = np.array(LAGS) * BIN_S < (segments.length_s if segments is not None else np.inf)
         self._covariance = self._covariance + np.where(short, missed, 0.0) * self._variance / within
+
+
+def _odds(share: float) -> float:
+    share = min(max(share, 0.02), 0.98)
+    return share / (1.0 - share)
 
 
 def _weights(covariance: Array) -> tuple[tuple[tuple[float, float], ...], float]:

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from testbed.errors import BadInput
-from testbed.measured.measurement import Array, Measurement
+from testbed.measured.measurement import Array, Measurement, Quantity
 
 #: fewer answered samples do not make a distribution
 _LEAST_SAMPLES: Final = 100
@@ -23,6 +23,12 @@ class Series:
     values: Array
     losses_known: bool
     round_trip: bool
+
+    @property
+    def measurement(self) -> Measurement:
+        """All of it as one."""
+        quantity: Quantity = "rtt" if self.round_trip else "delay"
+        return Measurement("calibration", quantity, self.times_s, self.values, self.losses_known)
 
 
 def series(kind: str, calibration: Sequence[Measurement]) -> Series:

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar, Final
 
+from testbed.measured.fidelity.grid import find_grid
 from testbed.measured.measurement import Measurement
 from testbed.measured.models import fitting
 from testbed.measured.models.calibration import series
 from testbed.measured.models.file import from_table
 from testbed.measured.models.generated import Generated
-from testbed.measured.models.grid import find_grid
 
 #: mean length of segments where there is no grid
 _IRREGULAR_S: Final = 10.0
@@ -27,8 +27,8 @@ class Slots:
 
     def fit(self, calibration: Sequence[Measurement]) -> Generated:
         data = series(self.name, calibration)
-        grid = find_grid(data.times_s, data.values)
-        length_s, offset_s = grid if grid is not None else (_IRREGULAR_S, None)
+        grid = find_grid(data.measurement)
+        length_s, offset_s = (_IRREGULAR_S, None) if grid is None else (grid.period_s, grid.sending_offset_s)
         return Generated(self.name, fitting.fit(data, length_s, offset_s))
 
     def read(self, parameters: dict[str, Any]) -> Generated:

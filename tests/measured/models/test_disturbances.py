@@ -114,7 +114,7 @@ def test_losses_that_gather_in_a_phase_are_told_from_those_at_any_time() -> None
     assert np.all(np.abs(times_s[gathered] % 15.0 - 4.5) <= 1.0)
 
 
-def test_losses_taken_as_outages_last_from_one_probe_to_the_next() -> None:
+def test_losses_taken_as_outages_are_too_short_for_two_probes() -> None:
     times_s = np.arange(0.0, 10.0, 0.5)
     found = with_losses(found_in(times_s, np.full(20, 5.0)), times_s, times_s == 4.0, 0.5)
-    assert (found.start_s.tolist(), found.outage_s.tolist()) == ([3.75], [0.5])
+    assert (found.start_s.tolist(), found.outage_s.tolist()) == ([3.875], [0.25])
