@@ -57,11 +57,18 @@ class _Data:
 
 
 def fit(
-    series: Series, length_s: float | None, offset_s: float | None, *, disturbed: bool = True
+    series: Series,
+    length_s: float | None,
+    offset_s: float | None,
+    *,
+    disturbed: bool = True,
+    levelled: bool = True,
+    correlated: bool = True,
 ) -> Parameters:
     """Parameters of a process with segments of `length_s` (None: without), on a grid or irregular.
 
-    `disturbed`: outages and stalls are played as such, not as part of the distribution.
+    `disturbed`: outages and stalls are played as such, not as part of the distribution; `levelled`: segments
+    have levels; `correlated`: scores within them are correlated.
     """
     times_s, values = series.times_s, series.values
     span_s = float(np.ptp(times_s))
@@ -80,11 +87,17 @@ def fit(
     within = scores
     if length_s is not None and slot is not None:
         found = levels.levels(values, scores, slot)
-        base = replace(base, segments=levels.segments(float(times_s[0]), found, length_s, offset_s))
-        within = levels.within(scores, found)
+        segments = levels.segments(float(times_s[0]), found, length_s, offset_s)
+        if levelled:
+            within = levels.within(scores, found)
+        else:
+            segments = replace(segments, level=(0.0,), spread=(1.0,), agreement=0.0, correlation=())
+        base = replace(base, segments=segments)
     data = _Data(series, bins, slot, touched, Figures(np.zeros(0), np.nan, 0.0))
     data = replace(data, wanted=data.figures(values))
     aim = Aim(base, bins.medians(within), data.wanted)
+    if not correlated:
+        return _simulated(base, data)[0]
     best, least = base, np.inf
     for _ in range(_ROUNDS):
         tried, found_figures = _simulated(aim.parameters(), data)

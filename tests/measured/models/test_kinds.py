@@ -10,11 +10,11 @@ import pytest
 
 from testbed.errors import BadInput
 from testbed.measured.measurement import Measurement
-from testbed.measured.models import file, kinds
+from testbed.measured.models import file, kind, kinds
 from testbed.measured.models.contract import Fitted
 from tests.measured.models.made import noise, slotted
 
-GENERATED = ("autoregressive", "empirical", "slots")
+GENERATED = ("autoregressive", "empirical", "handovers", "slots")
 #: a generated median, 95th and 99th percentile are as near to those calibrated on
 QUANTILES = {0.5: 0.03, 0.95: 0.05, 0.99: 0.10}
 
@@ -54,7 +54,7 @@ def test_a_model_read_from_its_file_plays_the_same(fitted: dict[str, Fitted], tm
 
 
 # without strata, a few minutes of strongly correlated levels are not those of ten minutes
-@pytest.mark.parametrize("name", ["empirical", "slots"])
+@pytest.mark.parametrize("name", ["empirical", "handovers", "slots"])
 def test_generated_quantiles_are_those_of_the_calibration(
     name: str, fitted: dict[str, Fitted], data: Measurement
 ) -> None:
@@ -95,10 +95,27 @@ def test_without_a_grid_in_the_data_no_slots_are_played() -> None:
 def test_too_little_and_the_wrong_quantity_are_refused(data: Measurement) -> None:
     few = data.between(data.begin_s, data.begin_s + 1.0)
     rate = Measurement("rates.csv", "rate", data.times_s, data.values, losses_known=False)
-    for kind in kinds().values():
+    for each in kinds().values():
         with pytest.raises(BadInput, match="answered samples, model"):
-            kind.fit([few])
+            each.fit([few])
         with pytest.raises(BadInput, match=r"rates.csv: holds throughput, model"):
-            kind.fit([rate])
+            each.fit([rate])
         with pytest.raises(BadInput, match="no measurement to calibrate on"):
-            kind.fit([])
+            each.fit([])
+
+
+def test_kinds_joined_by_plus_have_the_parts_of_both(data: Measurement, tmp_path: Path) -> None:
+    both = kind("autoregressive+handovers")
+    model = both.fit([data.between(data.begin_s, data.begin_s + 200.0)])
+    found = model.parameters()
+    assert found["components"]
+    assert found["segments"]["level"] == [0.0]
+    file.write(model, tmp_path / "model.json")
+    assert file.read(tmp_path / "model.json").name == "autoregressive+handovers"
+
+
+def test_a_kind_that_there_is_not_is_refused_by_name() -> None:
+    with pytest.raises(BadInput, match=r"model 'magic', allowed: autoregressive, .*joined by \+"):
+        kind("magic")
+    with pytest.raises(BadInput, match=r"model slots\+magic: has no part 'magic', allowed: autoregressive"):
+        kind("slots+magic")
