@@ -80,6 +80,22 @@ def test_what_is_generated_has_the_boundaries_outages_and_levels_of_the_calibrat
     assert lengths.mean() == pytest.approx(5.0, rel=0.9)
 
 
+def test_slow_noise_does_not_count_as_levels_too() -> None:
+    draw = np.random.default_rng(4)
+    times_s = START_S + np.arange(6000.0)
+    noise = draw.normal(0.0, 12.0, 6000)
+    for index in range(1, 6000):
+        noise[index] += 0.95 * noise[index - 1]
+    levels = draw.normal(0.0, 18.0, 402)[(np.arange(6000) - 12) // 15 + 1]
+    values = np.maximum(250.0 + noise + levels, 2.0)
+    model = calibrate(_measured(times_s, values), PERIOD_S)
+    ratios = [changes(times_s, model.generate(times_s, seed), PERIOD_S).ratio((12,)) for seed in range(8)]
+    assert model.boundary == (12,)
+    assert np.median(ratios) == pytest.approx(
+        changes(times_s, values, PERIOD_S).ratio((12,)), rel=MEAN_TOLERANCE
+    )
+
+
 def test_the_same_seed_generates_the_same() -> None:
     times_s, values = _slotted()
     model = calibrate(_measured(times_s, values), PERIOD_S)

@@ -9,6 +9,7 @@ import pytest
 
 from testbed.errors import BadInput
 from testbed.measured.formats import open_measurement
+from testbed.measured.formats.source import BLOCK
 from tests.emulator.worlds import shared
 
 
@@ -44,3 +45,12 @@ def test_a_public_trace_has_the_mean_its_readme_says() -> None:
     read = open_measurement(shared("mahimahi_lte") / "Verizon-LTE-short.down.gz")
     assert read.values.mean() == pytest.approx(5.04, abs=0.02)
     assert np.ptp(read.times_s) == pytest.approx(140.0, abs=0.2)
+
+
+def test_a_long_trace_is_read_block_by_block(tmp_path: Path) -> None:
+    path = tmp_path / "long.up"
+    path.write_text("".join(f"{one}\n" * 20 for one in range(100_000, 140_000)))
+    assert path.stat().st_size > BLOCK
+    read = open_measurement(path)
+    assert np.all(read.values[:1000] == 0.0)
+    assert read.values[1000:] == pytest.approx(20 * 100 * 1504 * 8 / 1e5)

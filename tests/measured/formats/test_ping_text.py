@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -115,3 +118,15 @@ def test_a_public_log_has_the_losses_its_makers_say() -> None:
     assert np.isnan(read.values).mean() == pytest.approx(0.0326, abs=5e-5)
     assert np.nanmedian(read.values) == pytest.approx(151.0)
     assert int(read.answered.sum()) == 10_000
+
+
+@pytest.mark.skipif(shutil.which("ping") is None, reason="needs ping to read what it prints")
+def test_what_ping_prints_is_read(tmp_path: Path) -> None:
+    done = subprocess.run(["ping", "-D", "-n", "-c", "20", "-i", "0.01", "127.0.0.1"], capture_output=True)
+    if done.returncode:
+        pytest.skip(f"ping may not be used here: {done.stderr.decode().strip()}")
+    (tmp_path / "ping.txt").write_bytes(done.stdout)
+    read = open_measurement(tmp_path / "ping.txt")
+    assert len(read) == 20
+    assert read.answered.all()
+    assert abs(read.end_s - time.time()) < 3600.0

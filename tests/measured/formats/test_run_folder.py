@@ -116,3 +116,14 @@ def test_what_a_run_does_not_hold_gets_one_sentence(tmp_path: Path) -> None:
     (path / "packets.pcap").unlink()
     with pytest.raises(BadInput, match=r"packets\.pcap: is missing"):
         open_measurement(path)
+
+
+def test_answers_belong_to_the_pings_that_reached_first(tmp_path: Path) -> None:
+    """The second ping overtakes the first, so that it is answered first."""
+    hops = [
+        _hop(0, _of_node(wire.PING, 1, 2, 0), 300.0, 0),
+        _hop(INTERVAL_NS, _of_node(wire.PING, 1, 2, 1), 20.0, 1),
+    ]
+    hops.append(_hop(INTERVAL_NS + 20_000_000, _of_node(wire.PONG, 2, 1, 0), 10.0, 0))
+    hops.append(_hop(300_000_000, _of_node(wire.PONG, 2, 1, 1), 10.0, 1))
+    assert open_measurement(_run(tmp_path, hops)).values == pytest.approx([310.0, 30.0])
