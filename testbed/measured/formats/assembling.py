@@ -33,6 +33,8 @@ _GAP_S: Final = 1.0
 _COARSE: Final = 0.02
 #: intervals shorter than this share of the median come from replies that piled up, not from a sender
 _PILED: Final = 0.1
+#: the pauses that a program makes vary by less than this share of intervals that are no pauses
+_STEADY: Final = 0.3
 
 
 class Rows:
@@ -147,10 +149,11 @@ class Rows:
         else:
             times_s, values, numbers = self._numbers.in_order(times_s, values)
         if stamped == "unknown":
-            stamped = "received" if self._quantity == "rtt" and _piled(times_s, values) else "sent"
+            came = _piled(times_s, values) or _answered_first(times_s, values)
+            stamped = "received" if self._quantity == "rtt" and came else "sent"
             if stamped == "received":
                 self.remarks.append(
-                    "times are those at which the replies came, as their piling up shows; the round trips "
+                    "times are those at which the replies came, as their intervals show; the round trips "
                     "were subtracted to have those of sending"
                 )
         if stamped == "received" and self._quantity == "rtt":
@@ -255,6 +258,25 @@ def _piled(times_s: Array, values: Array) -> bool:
     shortest = _PILED * float(np.median(intervals))
     piled, sent_piled = np.mean(intervals < shortest), np.mean(sent < shortest)
     return bool(piled > 0.01 and sent_piled < piled / 5)
+
+
+def _answered_first(times_s: Array, values: Array) -> bool:
+    """Whether times are of arrival, of a program that waits for each reply before it sends again.
+
+    The interval before a reply is then its own round trip and a pause; times of sending are as far apart as
+    the round trip before and a pause.
+    """
+    values = values[:200_000]
+    usable = ~np.isnan(values)
+    pairs = usable[1:] & usable[:-1]
+    if np.count_nonzero(pairs) < 100:
+        return False
+    intervals_ms = 1e3 * np.diff(times_s[:200_000])[pairs]
+    own, before, none = (
+        float(np.subtract(*np.quantile(each, (0.75, 0.25))))
+        for each in (intervals_ms - values[1:][pairs], intervals_ms - values[:-1][pairs], intervals_ms)
+    )
+    return own < _STEADY * min(before, none)
 
 
 def _to_sent(times_s: Array, values: Array) -> None:

@@ -34,8 +34,8 @@ _MOST_SAMPLES: Final = 150_000
 _LEAST_SAMPLES: Final = 50
 #: scores of a measure count up to this: what a model does not have at all is not infinitely far
 _MOST: Final = 10.0
-#: scores that differ by less are the same
-_NOTHING: Final = 0.1
+#: scores that differ by less are the same: a fifth of that of reality, as much as verdicts allow
+_NOTHING: Final = 0.2
 #: real stretches that agree better than this in a measure say nothing of how near is near: in the unit of
 #: the measure, W1 as a share of the median
 _LEAST_FLOOR: Final = {
