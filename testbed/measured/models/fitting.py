@@ -103,7 +103,9 @@ def fit(
         tried, found_figures = _simulated(aim.parameters(), data)
         away = data.wanted.away(found_figures)
         if away < least:
-            best, least = tried, away
+            # what outages cannot reach, as they fall between probes, is left to the chance per probe
+            lacking = max(0.0, data.wanted.outages - found_figures.outages)
+            best, least = replace(tried, loss_enter=min(1.0, enter + lacking * leave)), away
         aim.move(found_figures)
     return best
 

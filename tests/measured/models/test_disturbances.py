@@ -117,4 +117,4 @@ def test_losses_that_gather_in_a_phase_are_told_from_those_at_any_time() -> None
 def test_losses_taken_as_outages_are_too_short_for_two_probes() -> None:
     times_s = np.arange(0.0, 10.0, 0.5)
     found = with_losses(found_in(times_s, np.full(20, 5.0)), times_s, times_s == 4.0, 0.5)
-    assert (found.start_s.tolist(), found.outage_s.tolist()) == ([3.875], [0.25])
+    assert (found.start_s.tolist(), found.outage_s.tolist()) == ([3.8125], [0.375])
