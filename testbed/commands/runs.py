@@ -65,7 +65,8 @@ def validate(
         list[Path] | None, typer.Argument(metavar="MEASURED...", help="Files of measurements.")
     ] = None,
     model: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="Which comparison; without one they are listed.")
+        list[str] | None,
+        typer.Option(metavar="NAME|auto", help="Model or comparison; without one they are listed."),
     ] = None,
     sets: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a parameter of it.")
@@ -77,13 +78,23 @@ def validate(
         Path | None, typer.Option(metavar="PATH", help="Elements of the satellites: TLE or OMM.")
     ] = None,
     calibrate: Annotated[
-        list[Path] | None, typer.Option(metavar="MEASURED", help="Measurements to calibrate the model on.")
+        list[Path] | None,
+        typer.Option(
+            metavar="MEASURED",
+            help="Measurements to calibrate the model on; without, the first half of the measurement.",
+        ),
     ] = None,
+    columns: Annotated[
+        str, typer.Option(metavar="MAP", help="Columns of a table: time=COL,value=COL[,seq=COL][,unit=UNIT].")
+    ] = "",
+    quantity: Annotated[
+        str, typer.Option(metavar="NAME", help="Where a file has several: rtt, delay or rate.")
+    ] = "",
     out: Annotated[
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Where figure, page and JSON are written.",
+            help="Where figures, page, JSON and the calibrated model are written.",
             callback=writable_folder,
         ),
     ] = None,
@@ -91,18 +102,39 @@ def validate(
 ) -> None:
     """Compare recorded measurements with the models.
 
-    Models: fade-statistics, rain-exceedance, rate-changes, rssi-trend, serving-satellite,
-    throughput-weather.
+    Comparisons: fade-statistics, rain-exceedance, rssi-trend, serving-satellite. Models of a path, calibrated
+    on one measurement and tested on another: auto, autoregressive, constant, empirical, slots.
     """
     from testbed.measured import validate as validation
 
-    if not model:
-        for name, about in validation.models().items():
+    if len(model or ()) > 1:
+        raise BadInput(f"--model is given {len(model or ())} times ({', '.join(model or ())}), give one")
+    if not model and not measured:
+        for name, about in validation.names().items():
             print(f"{name:<20}{about}")
         raise BadInput("validate: --model is missing, give one of those above")
-    if len(model) > 1:
-        raise BadInput(f"--model is given {len(model)} times ({', '.join(model)}), give one")
-    result = validation.validate(measured or [], model[0], sets or (), site, elements, calibrate or ())
+    name = model[0] if model else validation.AUTO
+    if name not in validation.models():
+        validation.check_name(name)
+        for option, given in (("--set", sets), ("--site", site), ("--elements", elements)):
+            if given:
+                raise BadInput(f"{option}: {name} has no use for it")
+        if not measured:
+            raise BadInput(f"validate --model {name}: name at least one file of measurements")
+        from testbed.measured.fidelity import command
+
+        study, content = command.validate(
+            measured, calibrate or (), name, columns or None, command.quantity_of(quantity)
+        )
+        command.show(content)
+        if out is not None:
+            print("\n".join(str(path) for path in command.write(study, content, out)))
+        write_json(json_file, content)
+        raise typer.Exit(command.exit_status(content))
+    for option, given in (("--columns", columns), ("--quantity", quantity)):
+        if given:
+            raise BadInput(f"{option}: {name} has no use for it")
+    result = validation.validate(measured or [], name, sets or (), site, elements, calibrate or ())
     validation.show(result)
     if out is not None:
         print("\n".join(str(path) for path in validation.write(result, out)))

@@ -23,6 +23,8 @@ from testbed.errors import BadInput, EnvironmentProblem
 from testbed.measured.comparison import Comparison
 
 _HOME = Path(__file__).parent
+#: the calibrated model that is chosen by held-out score
+AUTO = "auto"
 #: height of a figure in inches, at the width that all figures have; a drawing may change it
 _HEIGHT = 4.6
 _DOTS_PER_INCH = 150
@@ -38,6 +40,28 @@ def models() -> dict[str, str]:
             about = (ast.get_docstring(tree) or "").split("\n", 1)[0]
             found[path.stem.replace("_", "-")] = about
     return found
+
+
+def names() -> dict[str, str]:
+    """Each comparison and each calibrated model of a path, and what it is."""
+    from testbed.measured.models import kinds
+
+    calibrated = {name: f"{kind.about} (calibrated)" for name, kind in kinds().items()}
+    return {
+        **models(),
+        AUTO: "the calibrated model that does best on held-out calibration data",
+        **calibrated,
+    }
+
+
+def check_name(name: str) -> None:
+    """Raises `BadInput` when no comparison and no model of a path has that name."""
+    from testbed.measured.models import kinds
+
+    there_are = kinds()
+    if name not in (AUTO, *models()) and any(part not in there_are for part in name.split("+")):
+        allowed = ", ".join((*models(), AUTO, *there_are))
+        raise BadInput(f"--model is {name!r}, allowed: {allowed}")
 
 
 def validate(

@@ -95,10 +95,13 @@ def _stretches(measurements: Sequence[Measurement], length_s: float) -> list[Mea
         begin_s = measurement.begin_s
         starts = np.arange(0.0, max(span_s - _NEARLY * length_s, 0.0) + 1e-9, _STEP * length_s)
         for start in starts:
-            first, last = np.searchsorted(measurement.times_s, (begin_s + start, begin_s + start + length_s))
+            end_s = begin_s + start + length_s
+            # up to its end a stretch does not hold the next one's first sample, but the recording's last
+            part = (begin_s + start, end_s if end_s < measurement.end_s else math.inf)
+            first, last = np.searchsorted(measurement.times_s, part)
             if last - first < _LEAST_SAMPLES:
                 continue
-            part = measurement.between(begin_s + start, begin_s + start + length_s)
-            if part.answered.any() and part.span_s >= 0.8 * length_s:
-                found.append(part)
+            stretch = measurement.between(*part)
+            if stretch.answered.any() and stretch.span_s >= 0.8 * length_s:
+                found.append(stretch)
     return found

@@ -275,12 +275,12 @@ def _localise(data: Measurement, usual_s: float, period_s: float, offset_s: floa
     return offset_s + 0.5 * float(good[0] + good[-1]), 0.5 * float(good[-1] - good[0])
 
 
-def boundary_apart_ms(measurement: Measurement, grid: Grid) -> float:
-    """How much later than a grid found elsewhere the boundaries of this measurement lie; nan where it has too
-    few samples to tell."""
+def boundary_apart_ms(measurement: Measurement, grid: Grid) -> tuple[float, float]:
+    """How much later than a grid found elsewhere the boundaries of this measurement lie, and to what +- it
+    can tell; nan where it has too few samples."""
     data = _halfway(measurement)
     usual_s = interval_s(data.times_s)
     if math.isnan(usual_s) or usual_s > SHORTEST_S / 4.0 or data.span_s < LEAST_SLOTS * grid.period_s:
-        return math.nan
-    offset_s, _ = _localise(data, usual_s, grid.period_s, grid.offset_s)
-    return 1e3 * (offset_s - grid.offset_s)
+        return math.nan, math.nan
+    offset_s, uncertainty_s = _localise(data, usual_s, grid.period_s, grid.offset_s)
+    return 1e3 * (offset_s - grid.offset_s), 1e3 * uncertainty_s
