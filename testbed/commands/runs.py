@@ -102,8 +102,9 @@ def validate(
 ) -> None:
     """Compare recorded measurements with the models.
 
-    Comparisons: fade-statistics, rain-exceedance, rssi-trend, serving-satellite. Models of a path, calibrated
-    on one measurement and tested on another: auto, autoregressive, constant, empirical, slots.
+    Comparisons: fade-statistics, rain-exceedance, rate-changes, rssi-trend, serving-satellite,
+    throughput-weather. Models of a path, calibrated on one measurement and tested on another: auto,
+    autoregressive, constant, empirical, handovers, slots.
     """
     from testbed.measured import validate as validation
 
