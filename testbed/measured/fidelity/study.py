@@ -146,6 +146,7 @@ def fit(
 ) -> tuple[Fitted, ModelChoice | None]:
     """The model of that name, its parameters frozen, and how it was chosen (None unless `auto`).
 
+    Names joined by `+` are kinds whose parts are put together.
     Raises `BadInput` for a name that there is not, and for data that cannot calibrate it.
     """
     from testbed.measured import models
@@ -155,10 +156,7 @@ def fit(
 
         chosen = choose(calibration, progress=lambda kind: tell(f"trying {kind}"))
         return chosen.fitted, chosen
-    there_are = models.kinds()
-    if name not in there_are:
-        raise BadInput(f"--model is {name!r}, allowed: {AUTO}, {', '.join(there_are)}")
-    return there_are[name].fit(calibration), None
+    return models.kind(name).fit(calibration), None
 
 
 def play(model: Fitted, data: Measurement, seeds: Sequence[int], slotting: Slotting) -> Played:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from testbed.cli import main
+from testbed.measured.fidelity import study
 from testbed.measured.measurement import Measurement
 from tests.measured.fidelity.made import slotted
 
@@ -89,6 +90,14 @@ def test_the_model_file_is_the_model(result: tuple[int, dict[str, Any], Path]) -
 
     _, content, out = result
     assert read(out / "model.json").parameters() == content["parameters"]
+
+
+def test_kinds_joined_by_plus_are_calibrated_as_one() -> None:
+    calibration = slotted(6, 100.0, 0.1, level_sd=0.3)
+    model, choice = study.fit("empirical+autoregressive", [calibration])
+    assert model.name == "empirical+autoregressive"
+    assert model.parameters()["components"]
+    assert choice is None
 
 
 def test_lost_probes_without_rows_give_no_loss_and_the_reason(tmp_path: Path) -> None:
