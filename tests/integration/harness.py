@@ -184,9 +184,9 @@ def run_in_time(
 ) -> Finished:
     """As `run`, again while the run is void: a machine that was too late shows nothing about the testbed.
 
-    `meanwhile` is called with each run that was started. After three void runs the last is returned.
+    `meanwhile` is called with each run that was started. After two void runs the last is returned.
     """
-    for attempt in range(3):
+    for attempt in range(2):
         started = start(out / str(attempt), *arguments)
         meanwhile(started)
         ended = started.finish()
