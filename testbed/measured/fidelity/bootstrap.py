@@ -60,7 +60,14 @@ def intervals(
     edges = np.unique(np.quantile(both, np.linspace(0.0, 1.0, _STEPS + 1)))
     if len(edges) < 3:
         return {}
-    one, other = (_sums(side, slotting, test.begin_s, block_s, blocks, edges) for side in (model, test))
+    # blocks in a gap tell nothing, and a gap may last for months
+    there = np.unique(_block_of(test.times_s[test.answered], test.begin_s, block_s, blocks))
+    if len(there) < _LEAST_BLOCKS:
+        return {}
+    one, other = (
+        _sums(side, slotting, test.begin_s, block_s, blocks, there, edges) for side in (model, test)
+    )
+    blocks = len(there)
     drawn = np.random.default_rng(seed).multinomial(blocks, np.full(blocks, 1.0 / blocks), RESAMPLES)
     found = _resampled(one, other, drawn.astype(np.float64), edges)
     losses_known = model.losses_known and test.losses_known
@@ -73,11 +80,24 @@ def intervals(
     }
 
 
+def _block_of(times_s: Array, begin_s: float, block_s: float, blocks: int) -> NDArray[np.int64]:
+    return np.clip(((times_s - begin_s) / block_s).astype(np.int64), 0, blocks - 1)
+
+
 def _sums(
-    side: Measurement, slotting: Slotting, begin_s: float, block_s: float, blocks: int, edges: Array
+    side: Measurement,
+    slotting: Slotting,
+    begin_s: float,
+    block_s: float,
+    every_block: int,
+    there: NDArray[np.int64],
+    edges: Array,
 ) -> _Sums:
+    blocks = len(there)
+
     def block_of(times_s: Array) -> NDArray[np.int64]:
-        return np.clip(((times_s - begin_s) / block_s).astype(np.int64), 0, blocks - 1)
+        numbers = _block_of(times_s, begin_s, block_s, every_block)
+        return np.minimum(np.searchsorted(there, numbers), blocks - 1)
 
     data = sent(side)
     where = block_of(data.times_s)

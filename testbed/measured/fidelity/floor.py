@@ -24,6 +24,8 @@ _NEARLY: Final = 0.9
 _STEP: Final = 0.25
 #: pairs that are compared at most, evenly chosen
 _MOST_PAIRS: Final = 40
+#: of a recording much longer than the test so many stretches, evenly chosen, or pairs would fill the memory
+_MOST_STRETCHES: Final = 1000
 #: a stretch with fewer samples is not one
 _LEAST_SAMPLES: Final = 50
 _MOST_HALVINGS: Final = 3
@@ -60,7 +62,7 @@ def real_floor(measurements: Sequence[Measurement], length_s: float, slotting: S
     """
     halved, pairs = 0, list[tuple[int, int]]()
     while True:
-        stretches = _stretches(measurements, length_s)
+        stretches = _thinned(_stretches(measurements, length_s))
         pairs = [
             (a, b)
             for a, b in itertools.combinations(range(len(stretches)), 2)
@@ -84,6 +86,13 @@ def real_floor(measurements: Sequence[Measurement], length_s: float, slotting: S
         known = column[np.isfinite(column)]
         medians[name] = float(np.median(known)) if known.size else math.nan
     return Floor(medians, length_s, len(chosen), halved)
+
+
+def _thinned(stretches: list[Measurement]) -> list[Measurement]:
+    """As many as are compared with each other at most, evenly chosen."""
+    if len(stretches) <= _MOST_STRETCHES:
+        return stretches
+    return [stretches[i] for i in np.linspace(0, len(stretches) - 1, _MOST_STRETCHES).astype(int)]
 
 
 def _stretches(measurements: Sequence[Measurement], length_s: float) -> list[Measurement]:

@@ -84,13 +84,19 @@ def find_grid(measurement: Measurement) -> Grid | None:
     if math.isnan(usual_s) or usual_s > SHORTEST_S / 4.0:
         return None
     begins_s = np.arange(data.begin_s, data.end_s, _PART_S)
+    # a part may lie in a gap
+    ends = np.searchsorted(data.times_s, (begins_s, begins_s + _PART_S))
+    begins_s = begins_s[ends[1] > ends[0]]
     for begin_s in begins_s[np.linspace(0, len(begins_s) - 1, min(_PARTS, len(begins_s))).astype(int)]:
         part = data.between(float(begin_s), float(begin_s) + _PART_S + 1e-6)
         chance, about_s = min(_clearest(_jumps(part, usual_s, side_s)) for side_s in _SIDES_S)
         chance *= len(_SIDES_S) * min(_PARTS, len(begins_s))
         if chance > FALSE_GRID_RATE:
             continue
-        period_s, offset_s = _fold(_jumps(data, usual_s, _SIDES_S[1]), about_s)
+        jumps = _jumps(data, usual_s, _SIDES_S[1])
+        if not len(jumps.sizes):
+            continue
+        period_s, offset_s = _fold(jumps, about_s)
         offset_s, uncertainty_s = _localise(data, usual_s, period_s, offset_s)
         lead_s = 0.0 if data.quantity == "rate" else 0.5e-3 * float(np.median(data.values))
         return Grid(period_s, offset_s % period_s, lead_s, 1e3 * uncertainty_s, chance)

@@ -198,6 +198,10 @@ def _frozen(study: Study) -> list[Verdict]:
         reason = _cannot(study, name, found[name])
         if not reason and math.isnan(ratio):
             reason = "the real world does not differ from itself by this measure, no ratio can be told"
+        if study.floor is not None and math.isnan(found[name]) and _varies(study.test.data, name):
+            reason = "the model's traffic does not vary, the test does"
+            verdicts.append(Verdict(title, False, None, RATIO_BOUND, reason))
+            continue
         if reason:
             verdicts.append(Verdict(title, None, None, RATIO_BOUND, reason))
             continue
@@ -209,6 +213,13 @@ def _frozen(study: Study) -> list[Verdict]:
         )
         verdicts.append(Verdict(title, ratio <= RATIO_BOUND, ratio, RATIO_BOUND, text))
     return verdicts
+
+
+def _varies(test: Description, name: str) -> bool:
+    """Whether the test has this figure, which a model without any variation lacks."""
+    if name == "acf":
+        return bool(np.isfinite(test.acf).any())
+    return name == "slot_share" and math.isfinite(test.slot_share)
 
 
 def _cannot(study: Study, name: str, distance: float) -> str:
@@ -259,16 +270,21 @@ def _forecast(study: Study) -> list[Verdict]:
             Verdict("forecast_skill", None, None, 0.0, text),
         ]
     low, high = score.crps_skill_interval
+    skill = (
+        Verdict("forecast_skill", None, None, 0.0, "climatology is perfect, there is nothing to forecast")
+        if math.isnan(score.crps_skill)
+        else Verdict(
+            "forecast_skill", score.crps_skill > 0.0, score.crps_skill, 0.0,
+            f"CRPS skill over climatology {score.crps_skill:.2f} ({low:.2f} to {high:.2f}), must be above 0",
+        )
+    )  # fmt: skip
     return [
         Verdict(
             "forecast_coverage", PICP_BOUNDS[0] <= score.picp90 <= PICP_BOUNDS[1], score.picp90,
             PICP_BOUNDS[0], f"{score.picp90:.1%} of {score.samples:,} samples in the 90 % band one second "
             f"ahead, allowed {PICP_BOUNDS[0]:.0%} to {PICP_BOUNDS[1]:.0%}",
         ),
-        Verdict(
-            "forecast_skill", score.crps_skill > 0.0, score.crps_skill, 0.0,
-            f"CRPS skill over climatology {score.crps_skill:.2f} ({low:.2f} to {high:.2f}), must be above 0",
-        ),
+        skill,
     ]  # fmt: skip
 
 
@@ -282,7 +298,8 @@ def _own(study: Study) -> list[Verdict]:
         away, bound = abs(error["relative"]), QUANTILE_BOUNDS[name]
         text = f"{error['relative']:+.1%} beside its calibration data, bound {bound:.0%}"
         verdicts.append(_bounded(f"calibration_{name}", away, bound, text))
-    apart = np.abs(acf - data.acf)
+    # traffic that does not vary has no memory and no levels
+    apart, share = np.abs(np.nan_to_num(acf) - data.acf), float(np.nan_to_num(share))
     worst = float(np.nanmax(apart)) if np.isfinite(apart).any() else math.nan
     verdicts += [
         _bounded("calibration_acf", worst, ACF_BOUND, f"{worst:.3f} off at worst, bound {ACF_BOUND:g}"),
@@ -307,7 +324,7 @@ def _own_losses(study: Study) -> list[Verdict]:
             text = f"{lost} lost probes are too few to judge by, {LEAST_LOST} are needed"
             verdicts.append(Verdict(title, None, None, bound, text))
             continue
-        model, data = loss["model"][key], loss[key]
+        model, data = float(np.nan_to_num(loss["model"][key])), loss[key]
         text = f"{model:.4g}, in its calibration data {data:.4g}, bound {bound:.0%}"
         verdicts.append(_bounded(title, abs(model - data) / data, bound, text))
     return verdicts

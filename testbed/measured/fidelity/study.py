@@ -108,7 +108,9 @@ def open_data(
     else:
         read = tuple(open_measurement(str(path), columns, quantity) for path in calibrate)
         data = Data(read, test, divided=False)
-        tests = [open_measurement(name, columns, quantity) for name in names] if len(names) > 1 else [test]
+        # two captures of one path are one measurement, and neither is one by itself
+        parts = len(names) > 1 and test.source != "+".join(names)
+        tests = [open_measurement(name, columns, quantity) for name in names] if parts else [test]
         for one in read:
             _check_apart(one, tests)
     for part in (*data.calibration, data.test):

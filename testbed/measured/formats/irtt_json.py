@@ -87,7 +87,7 @@ class _Trips:
                 delay_ms = np.nan if gone else float(delays.get(self._value, "nan")) / 1e6
                 yield number, float(at_ns) / 1e9, delay_ms, float(gone)
                 self._look_at(delays)
-            except (KeyError, TypeError, ValueError, AttributeError) as error:
+            except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
                 what = f"has no {error}" if isinstance(error, KeyError) else f"has wrong values ({error})"
                 raise BadInput(
                     f"{self._name}: round_trips[{index}] {what}; it must have seqno, lost, timestamps, delay"

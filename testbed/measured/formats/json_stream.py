@@ -40,6 +40,8 @@ class Items:
                 except json.JSONDecodeError as error:
                     if len(self._text) - self._at > _MOST or not self._more():
                         raise self._bad(f"breaks off or is damaged ({error.msg})") from None
+                except (ValueError, RecursionError) as error:
+                    raise self._bad(f"is damaged ({error})") from None
             if not isinstance(item, dict):
                 raise self._bad(f"is {json.dumps(item)[:40]}, it must be an object")
             self._count += 1

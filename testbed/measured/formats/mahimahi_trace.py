@@ -36,6 +36,8 @@ def read(source: Source) -> Measurement:
             instants = np.array(block.split(), np.int64)
         except (ValueError, OverflowError):
             raise BadInput(f"{source.name}: after line {line}: holds what is no whole number of ms") from None
+        if not len(instants):
+            continue
         back = np.flatnonzero(np.diff(instants, prepend=last) < 0)
         if len(back):
             row = int(back[0])

@@ -172,6 +172,8 @@ def _whole_turns(times_s: Array, numbers: NDArray[np.int32]) -> NDArray[np.int32
         return numbers
     steps, lasted_s = np.diff(numbers), np.diff(times_s)
     interval_s = float(np.median((lasted_s / steps)[:100_000]))
+    if interval_s <= 0.0:
+        return numbers
     # a program that was only held up goes on with the next number
     for row in np.flatnonzero((lasted_s > _WRAP / 2 * interval_s) & (steps > 1)):
         turns = round((lasted_s[row] / interval_s - steps[row]) / _WRAP)

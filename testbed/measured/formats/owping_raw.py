@@ -48,7 +48,10 @@ def read(source: Source) -> Measurement:
         if not lines:
             continue
         # numpy's texts become doubles, which hold these instants to half a microsecond
-        table = np.array(b" ".join(lines).split(), np.float64).reshape(-1, _WIDTH)
+        try:
+            table = np.array(b" ".join(lines).split(), np.float64).reshape(-1, _WIDTH)
+        except ValueError as error:
+            raise BadInput(f"{source.name}: up to line {line}: holds what is no number ({error})") from None
         number, sent, sent_ok, sent_error, received, received_ok, received_error, _ = table.T
         lost = received == 0.0
         delay_ms = (received - sent) / _FRACTION * 1e3

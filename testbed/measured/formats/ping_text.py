@@ -18,7 +18,7 @@ from testbed.measured.formats.source import Source
 from testbed.measured.measurement import Array, Measurement
 
 _ANSWER: Final = re.compile(
-    rb"^\[(\d+\.\d+)\] [^\n]*?icmp_seq=(\d+)[^\n]*? time=([\d.]+) (ms|s|us)\b([^\n]*)", re.MULTILINE
+    rb"^\[(\d+\.\d+)\] [^\n]*?icmp_seq=(\d+)[^\n]*? time=(\d*\.?\d+) (ms|s|us)\b([^\n]*)", re.MULTILINE
 )
 _ANY_ANSWER: Final = re.compile(rb"^(\[[\d.]+\] )?\d+ bytes from [^\n]*icmp_seq=\d+", re.MULTILINE)
 _WITHOUT_INSTANT: Final = re.compile(rb"^\d+ bytes from [^\n]*icmp_seq=\d+", re.MULTILINE)

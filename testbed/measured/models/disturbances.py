@@ -26,6 +26,8 @@ _LEAST_SAMPLES: Final = 4
 _END_SHARE: Final = 0.15
 #: longer ones are not waiting
 _LONGEST_S: Final = 10.0
+#: an outage is played for so long at most: links take no longer ones
+_LONGEST_OUTAGE_S: Final = 3600.0
 #: around a boundary, where a disturbance belongs to it
 _BEFORE_S, _AFTER_S = 0.5, 1.5
 #: of the segments, at most so many have one of the largest disturbances where there is no grid
@@ -80,7 +82,7 @@ def find(times_s: Array, values: Array, level: Array) -> Found:
         missing = len(gone)
         outage_s = 0.0
         if missing:
-            outage_s = float(times_s[first + gone[-1]] - times_s[before]) + usual_s
+            outage_s = min(float(times_s[first + gone[-1]] - times_s[before]) + usual_s, _LONGEST_OUTAGE_S)
         lasting = missing >= _OUTAGE_SAMPLES and outage_s >= _OUTAGE_S
         if end > peak or lasting:
             start_s = float(times_s[before]) - (0.5 * usual_s if missing else 0.0)

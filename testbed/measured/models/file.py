@@ -158,7 +158,7 @@ def _check_segments(s: Segments) -> None:
     _within("segments.length_s", s.length_s, 1e-3, 86_400.0)
     if s.offset_s is not None:
         _within("segments.offset_s", s.offset_s, 0.0, s.length_s)
-    _within("segments.begin_s", s.begin_s, 0.0, 1e11)
+    _within("segments.begin_s", s.begin_s, -1e11, 1e11)
     _within("segments.count", s.count, 1, _MOST_SEGMENTS)
     for name, low, high in (("level", -100.0, 100.0), ("spread", 0.0, 100.0)):
         values = getattr(s, name)

@@ -27,7 +27,7 @@ from testbed.measured.models.generated import (
     Parameters,
 )
 from testbed.measured.models.marginal import knots, normal_scores, quantiles_through
-from testbed.measured.models.statistics import Bins, autocorrelation, slot_share
+from testbed.measured.models.statistics import Bins, autocorrelation, covered_s, slot_share
 
 _SEEDS: Final = range(101, 109)
 _ROUNDS: Final = 8
@@ -75,6 +75,10 @@ def fit(
     if length_s is not None and span_s < _LEAST_SLOTS * length_s:
         length_s = None
     offset = offset_s or 0.0
+    if length_s is not None and not levels.told(
+        values, levels.slots(times_s, length_s, offset), _LEAST_SLOTS
+    ):
+        length_s = None
     slot = None if length_s is None else levels.slots(times_s, length_s, offset)
     base = Parameters((0.0,) * KNOTS, round_trip=series.round_trip)
     touched = np.zeros(len(values), bool)
@@ -115,7 +119,7 @@ def _disturbed(
 ) -> tuple[Parameters, NDArray[np.bool_]]:
     """With the disturbances of a series, and the samples [n] that they touched."""
     times_s, values = series.times_s, series.values
-    span_s = max(1e-3, float(np.ptp(times_s)))
+    span_s = max(1e-3, covered_s(times_s))
     around = levels.around(values, levels.slots(times_s, length_s or _AROUND_S, offset_s or 0.0))
     found = disturbances.find(times_s, values, around)
     handovers = base.handovers

@@ -24,6 +24,8 @@ LOWEST_SCORE: Final = -4.0
 KNOTS: Final = 257
 #: patterns of a block of segments; which one a block has is random
 _PATTERNS: Final = 16
+#: blocks and cells are counted round and round: times that begin at 0 may lie before a model's first one
+_NUMBERS: Final = 1 << 44
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,7 @@ class Generated:
                 begin_ns = offset_ns + slot_ns * ((begin_ns - offset_ns + slot_ns // 2) // slot_ns)
             begin_ns %= block_ns
             block, phase_ns = divmod(round(start_s * 1e9) - begin_ns, block_ns)
-            segments = {"patterns": self._patterns, "block": block, "phase_ns": phase_ns}
+            segments = {"patterns": self._patterns, "block": block % _NUMBERS, "phase_ns": phase_ns}
 
         def events(these: Disturbances) -> Events:
             tables = (np.array(t) * 1e9 for t in (these.after_s, these.outage_s, these.stall_s))
@@ -139,7 +141,7 @@ class Generated:
             lead_ns=math.ceil(max(0.0, -min(c.handovers.after_s, default=0.0)) * 1e9),
             strays=events(c.strays),
             cell_ns=cell_ns,
-            cell=cell,
+            cell=cell % _NUMBERS,
             cell_phase_ns=cell_phase_ns,
             **segments,
         )

@@ -18,6 +18,8 @@ _LEAST_IN_SLOT: Final = 5
 _TABLE: Final = 65
 #: segments of a block at most
 _MOST_SEGMENTS: Final = 512
+#: slots in a row without a level, of which a straight line takes the place; more lie between two recordings
+_LONGEST_GAP: Final = 8
 _SPREAD_RANGE: Final = (0.05, 4.0)
 
 
@@ -55,6 +57,12 @@ def around(values: Array, slot: NDArray[np.int64]) -> Array:
     return result[slot]
 
 
+def told(values: Array, slot: NDArray[np.int64], least: int) -> bool:
+    """Whether as many slots as `least` have samples enough for a level of their own."""
+    count = np.bincount(slot[np.isfinite(values)])
+    return int(np.count_nonzero(count >= _LEAST_IN_SLOT)) >= least
+
+
 def levels(values: Array, scores: Array, slot: NDArray[np.int64]) -> Levels:
     """Of delays [n] and their normal scores, nan where there are none."""
     present = np.isfinite(scores)
@@ -78,6 +86,7 @@ def within(scores: Array, levels: Levels) -> Array:
 def segments(begin_s: float, levels: Levels, length_s: float, offset_s: float | None) -> Segments:
     """Segments with the distribution of those `levels`; on a grid blocks begin with a slot."""
     there = np.isfinite(levels.mean)
+    delay = _filled(levels.delay)[_of_recordings(there)]
     mean, spread = levels.mean[there], np.clip(levels.spread[there], *_SPREAD_RANGE)
     weight = levels.count[there].astype(np.float64)
     ranks = np.stack([np.argsort(np.argsort(x)) for x in (mean, spread)]).astype(np.float64)
@@ -88,13 +97,11 @@ def segments(begin_s: float, levels: Levels, length_s: float, offset_s: float | 
         length_s,
         None if offset_s is None else float(offset_s % length_s),
         begin_s,
-        int(np.clip(len(levels.mean), 1, _MOST_SEGMENTS)),
+        int(np.clip(len(delay), 1, _MOST_SEGMENTS)),
         _quantiles(mean, weight),
         _quantiles(spread, weight),
         float(np.clip(np.nan_to_num(agreement), -0.99, 0.99).tolist()),
-        tuple(
-            np.clip(np.nan_to_num(autocorrelation(_filled(levels.delay), (1, 2, 3, 4))), -0.95, 0.99).tolist()
-        ),
+        tuple(np.clip(np.nan_to_num(autocorrelation(delay, (1, 2, 3, 4))), -0.95, 0.99).tolist()),
     )
 
 
@@ -104,6 +111,13 @@ def _quantiles(values: Array, weight: Array) -> tuple[float, ...]:
     after = np.cumsum(weight[order])
     middles = (after - 0.5 * weight[order]) / after[-1]
     return tuple(np.interp(np.linspace(0.0, 1.0, _TABLE), middles, values[order]).tolist())
+
+
+def _of_recordings(there: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """[slots] whether a slot has a level or is one of the first few after one, which a gap leaves over."""
+    places = np.arange(len(there))
+    last = np.maximum.accumulate(np.where(there, places, 0))
+    return np.asarray(places - last <= _LONGEST_GAP)
 
 
 def _filled(levels: Array) -> Array:

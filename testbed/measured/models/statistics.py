@@ -16,6 +16,9 @@ from testbed.measured.measurement import Array
 
 #: medians are taken over this long
 BIN_S: Final = 0.1
+#: what is longer without a sample, and than so many usual intervals, lies between two recordings
+_LONGEST_GAP_S: Final = 60.0
+_LONGEST_GAP_INTERVALS: Final = 5.0
 
 
 @dataclass(frozen=True)
@@ -25,20 +28,15 @@ class Bins:
     count: int
     #: [n] bin of each sample, ascending
     index: NDArray[np.int64]
-    #: POSIX seconds of the start of the first bin
-    begin_s: float
 
     @classmethod
     def of(cls, times_s: Array) -> Bins:
-        """Bins begin at whole tenths of a second."""
+        """Bins begin at whole tenths of a second; of a gap between recordings little is left."""
         index = np.floor(times_s / BIN_S).astype(np.int64)
+        steps = np.diff(index, prepend=index[0])
+        index -= np.cumsum(np.maximum(steps - round(_longest_gap_s(times_s) / BIN_S), 0))
         first = int(index[0])
-        return cls(int(index[-1]) - first + 1, index - first, first * BIN_S)
-
-    @property
-    def middles_s(self) -> Array:
-        """[count] POSIX seconds."""
-        return np.asarray(self.begin_s + BIN_S * (np.arange(self.count) + 0.5), dtype=np.float64)
+        return cls(int(index[-1]) - first + 1, index - first)
 
     def medians(self, values: Array) -> Array:
         """[count] median of the values of each bin, a straight line over bins without one.
@@ -53,6 +51,17 @@ class Bins:
         sizes = np.diff(starts, append=len(index))
         medians = 0.5 * (ordered[starts + (sizes - 1) // 2] + ordered[starts + sizes // 2])
         return np.asarray(np.interp(np.arange(self.count), index[starts], medians), dtype=np.float64)
+
+
+def covered_s(times_s: Array) -> float:
+    """How long samples were taken, without the gaps between recordings."""
+    gaps_s = np.diff(times_s)
+    return float(np.ptp(times_s) - np.sum(np.maximum(gaps_s - _longest_gap_s(times_s), 0.0)))
+
+
+def _longest_gap_s(times_s: Array) -> float:
+    usual_s = float(np.median(np.diff(times_s))) if len(times_s) > 1 else 0.0
+    return max(_LONGEST_GAP_S, _LONGEST_GAP_INTERVALS * usual_s)
 
 
 def autocovariance(series: Array, lags: Sequence[int]) -> Array:

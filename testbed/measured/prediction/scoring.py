@@ -112,7 +112,9 @@ def score(
     persistence = np.abs(observed - _known_last(forecasts, test, horizon_s, float(np.median(known))))
     low, high = band(forecasts)
     ends = np.quantile(known, (0.05, 0.95))
-    window = ((forecasts.times_s - forecasts.times_s[0]) / WINDOW_S).astype(np.int64)
+    windows = ((forecasts.times_s - forecasts.times_s[0]) / WINDOW_S).astype(np.int64)
+    # those in a gap tell nothing, and a gap may last for months
+    window = np.unique(windows, return_inverse=True)[1]
     sums = [np.bincount(window, errors).astype(np.float64) for errors in (own, climatology)]
     interval = skill_interval(sums[0], sums[1], block=BLOCK_WINDOWS)
     return Score(

@@ -12,7 +12,7 @@ import pytest
 from testbed.cli import main
 from testbed.measured.fidelity import study
 from testbed.measured.measurement import Measurement
-from tests.measured.fidelity.made import slotted
+from tests.measured.fidelity.made import measurement, slotted
 
 KEYS = {
     "ks", "w1", "quantile_error", "acf_error", "slot", "loss", "picp90", "crps_skill", "fidelity_ratio",
@@ -111,6 +111,22 @@ def test_lost_probes_without_rows_give_no_loss_and_the_reason(tmp_path: Path) ->
     assert "no loss rate can be told" in content["loss"]["reason"]
     assert content["fidelity_ratios"]["loss"] is None
     assert "no loss rate" in content["reasons"]["fidelity_loss"]
+    # the constant has neither memory nor levels, and that is no excuse
+    failed = {verdict["name"] for verdict in content["verdicts"] if verdict["holds"] is False}
+    assert failed >= {"fidelity_acf", "fidelity_slot_share", "calibration_acf", "calibration_slot_share"}
+
+
+def test_parts_of_models_can_be_joined(recording: Path, tmp_path: Path) -> None:
+    _validate(recording, "--model", "empirical+handovers", "--json", tmp_path / "result.json")
+    assert json.loads((tmp_path / "result.json").read_text())["model"] == "empirical+handovers"
+
+
+def test_what_never_changes_has_no_skill_to_judge(tmp_path: Path) -> None:
+    made = slotted(6, 200.0, 0.1)
+    path = _write(tmp_path / "still.csv", measurement(made.times_s, np.full(len(made), 40.0)))
+    _validate(path, "--model", "constant", "--json", tmp_path / "result.json")
+    verdicts = json.loads((tmp_path / "result.json").read_text())["verdicts"]
+    assert [verdict["holds"] for verdict in verdicts if verdict["name"] == "forecast_skill"] == [None]
 
 
 @pytest.mark.parametrize(

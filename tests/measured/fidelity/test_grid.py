@@ -107,3 +107,9 @@ def test_a_recording_of_fewer_than_six_slots_has_no_grid() -> None:
 
 def test_samples_further_apart_than_a_quarter_of_the_shortest_period_have_no_grid() -> None:
     assert find_grid(slotted(9, 6000.0, 2.0)) is None
+
+
+def test_a_recording_with_hours_in_between_may_have_no_grid() -> None:
+    rng = np.random.default_rng(1)
+    times_s = np.append(times(rng, 600.0, 0.1), 9000.0 + times(rng, 600.0, 0.1))
+    assert find_grid(measurement(times_s, 40.0 + rng.random(len(times_s)))) is None

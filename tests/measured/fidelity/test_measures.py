@@ -166,3 +166,18 @@ def test_a_longer_recording_has_narrower_intervals() -> None:
 def test_a_recording_of_few_blocks_has_no_intervals() -> None:
     made = slotted(11, 60.0)
     assert intervals(made, made, SLOTTING) == {}
+
+
+def test_months_without_a_sample_count_neither_as_blocks_nor_as_stretches() -> None:
+    made = slotted(5, 800.0, 0.1)
+    later = np.where(np.arange(len(made)) < len(made) // 2, 0.0, 86_400.0 * 3650)
+    apart = measurement(made.times_s + later, made.values)
+    assert intervals(_shifted(apart, 5.0), apart, SLOTTING)["w1"][0] > 0.0
+
+
+def test_a_test_much_shorter_than_the_calibration_has_a_floor(monkeypatch: pytest.MonkeyPatch) -> None:
+    from testbed.measured.fidelity import floor as floors
+
+    monkeypatch.setattr(floors, "_MOST_STRETCHES", 10)
+    found = real_floor([slotted(1, 600.0, 0.1)], 10.0, SLOTTING)
+    assert 0 < found.pairs <= 10 * 9 / 2

@@ -120,3 +120,18 @@ def test_a_damaged_result_gets_one_sentence(
         open_measurement(path)
     with pytest.raises(BadInput, match="value=back: of irtt's delays, allowed: rtt, send, receive"):
         open_measurement(path, "value=back")
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        '{"seqno": ' + "9" * 5000 + "}",
+        "[" * 100_000,
+        '{"seqno": 1e999, "lost": "false", "timestamps": {"client": {"send": {"wall": 1}}}}',
+    ],
+)
+def test_numbers_and_brackets_without_end_get_one_sentence(tmp_path: Path, damaged: str) -> None:
+    path = tmp_path / "result.json"
+    path.write_text('{"version": {"irtt": "0.9"}, "round_trips": [' + damaged + "]}")
+    with pytest.raises(BadInput, match=r"round_trips\[0\]"):
+        open_measurement(path)

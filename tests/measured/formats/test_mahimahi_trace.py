@@ -54,3 +54,9 @@ def test_a_long_trace_is_read_block_by_block(tmp_path: Path) -> None:
     read = open_measurement(path)
     assert np.all(read.values[:1000] == 0.0)
     assert read.values[1000:] == pytest.approx(20 * 100 * 1504 * 8 / 1e5)
+
+
+def test_blanks_after_a_long_trace_are_no_instant(tmp_path: Path) -> None:
+    path = _write(tmp_path, list(range(20_000)))
+    path.write_text(path.read_text() + "  ")
+    assert len(open_measurement(path)) == 199

@@ -51,3 +51,9 @@ def test_a_last_line_that_broke_off_is_left_out(tmp_path: Path) -> None:
     read = open_measurement(_write(tmp_path, _line(0, 20.5), _line(1, 20.5), _line(2, 20.5)[:30]))
     assert len(read) == 2
     assert read.found.truncated
+
+
+def test_an_error_that_is_no_number_gets_one_sentence(tmp_path: Path) -> None:
+    path = _write(tmp_path, _line(0, 20.0), _line(1, 20.0).replace("0.0001", "1e-4x"))
+    with pytest.raises(BadInput, match="holds what is no number"):
+        open_measurement(path)

@@ -130,3 +130,10 @@ def test_what_ping_prints_is_read(tmp_path: Path) -> None:
     assert len(read) == 20
     assert read.answered.all()
     assert abs(read.end_s - time.time()) < 3600.0
+
+
+def test_a_damaged_round_trip_is_none(tmp_path: Path) -> None:
+    lines = [_answer(n) for n in range(1, 9)]
+    lines[3] = lines[3].replace("time=30 ms", "time=3.0.1 ms")
+    read = open_measurement(_write(tmp_path, lines, TAIL))
+    assert np.flatnonzero(np.isnan(read.values)).tolist() == [3]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from testbed.errors import BadInput
 from testbed.measured.measurement import Measurement
 from testbed.measured.models import file, kind, kinds
 from testbed.measured.models.contract import Fitted
+from testbed.measured.models.statistics import Bins, autocorrelation
 from tests.measured.models.made import noise, slotted
 
 GENERATED = ("autoregressive", "empirical", "handovers", "slots")
@@ -119,3 +121,48 @@ def test_a_kind_that_there_is_not_is_refused_by_name() -> None:
         kind("magic")
     with pytest.raises(BadInput, match=r"model slots\+magic: has no part 'magic', allowed: autoregressive"):
         kind("slots+magic")
+
+
+def test_times_that_count_from_the_beginning_are_played_too(tmp_path: Path) -> None:
+    made = slotted(200.0)
+    since = replace(made, times_s=made.times_s - made.begin_s + 5.0)
+    model = kind("slots").fit([since])
+    file.write(model, tmp_path / "model.json")
+    again = file.read(tmp_path / "model.json")
+    for times_s in (since.times_s, since.times_s - 100.0, np.arange(0.0, 20.0, 0.1)):
+        played = again.play(times_s, 1)
+        assert np.isfinite(played).mean() > 0.9
+        assert np.array_equal(played, model.play(times_s, 1), equal_nan=True)
+
+
+def test_probes_too_rare_for_levels_of_slots_calibrate_every_kind() -> None:
+    times_s = 1.7e9 + 4.0 * np.arange(300)
+    rare = Measurement("rare", "rtt", times_s, 30.0 + np.random.default_rng(1).random(300), True)
+    for each in kinds().values():
+        assert np.isfinite(each.fit([rare]).play(times_s, 1)).all()
+
+
+def test_an_outage_longer_than_links_take_can_be_played() -> None:
+    times_s = 1.7e9 + np.arange(9000.0)
+    values = 30.0 + np.random.default_rng(1).random(len(times_s))
+    values[1000:6000] = np.nan
+    model = kind("handovers").fit([Measurement("out", "rtt", times_s, values, True)])
+    assert np.isfinite(model.play(times_s, 1)).any()
+
+
+def test_recordings_hours_apart_calibrate_as_one_without_the_hours() -> None:
+    first, second = slotted(300.0, 1), slotted(300.0, 2)
+    later = replace(second, times_s=second.times_s + 36_000.0)
+    at_once = replace(second, times_s=second.times_s + 300.0)
+    apart, together = (kind("slots").fit([first, each]).parameters() for each in (later, at_once))
+    assert apart["segments"]["count"] <= together["segments"]["count"] + 10
+    correlations = (each["segments"]["correlation"][0] for each in (apart, together))
+    assert abs(np.subtract(*correlations)) < 0.3
+    described = [
+        autocorrelation(Bins.of(times_s).medians(values), (10,))[0]
+        for times_s, values in (
+            (np.append(first.times_s, each.times_s), np.append(first.values, each.values))
+            for each in (later, at_once)
+        )
+    ]
+    assert described[0] == pytest.approx(described[1], abs=0.05)

@@ -109,3 +109,12 @@ def test_scores_are_json_and_one_a_horizon():
     assert [result.horizon_s for result in results] == [0.5, 20.0]
     assert results[0].crps < results[1].crps
     assert json.loads(json.dumps(results[0].as_dict(), allow_nan=False))["samples"] == 500
+
+
+def test_a_gap_of_years_is_no_window():
+    times_s = np.append(np.arange(100.0), 3e9 + np.arange(100.0))
+    observed = np.random.default_rng(1).normal(30.0, 2.0, 200)
+    test = Measurement("gap", "rtt", times_s, observed, True)
+    quantiles = _gaussian(observed, np.full(200, 30.0), np.full(200, 2.0)).quantiles
+    found = score(Quantiles(times_s, observed, LEVELS, quantiles), [test], test, 1.0)
+    assert np.isfinite(found.crps_skill_interval).all()
