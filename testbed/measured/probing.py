@@ -24,6 +24,8 @@ TIMEOUT_S: Final = 5.0
 _PROBE: Final = struct.Struct("!4sIq")
 _MAGIC: Final = b"ISTN"
 _NS: Final = 1_000_000_000
+#: datagrams that are read at most before the next probe when it is overdue
+_AT_ONCE: Final = 64
 
 
 @dataclass(frozen=True)
@@ -139,10 +141,11 @@ class _Probing:
     def _receive_until(self, due_ns: int, or_all: bool = False) -> None:
         import select
 
-        while (left_ns := due_ns - time.monotonic_ns()) > 0 and not (
-            or_all and len(self._rtt_ns) == len(self._waiting)
-        ):
-            if not select.select([self._socket], [], [], left_ns / _NS)[0]:
+        overdue = 0  # what has come already is read by who is late, too: it is not lost
+        while not (or_all and len(self._rtt_ns) == len(self._waiting)):
+            left_ns = max(due_ns - time.monotonic_ns(), 0)
+            overdue += left_ns == 0
+            if overdue > _AT_ONCE or not select.select([self._socket], [], [], left_ns / _NS)[0]:
                 return
             try:
                 answer = self._socket.recv(65_536)

@@ -26,7 +26,7 @@ def run_scenario(scenario: Scenario, out: Path, json_file: Path | None = None, l
     from testbed.supervisor.run import Run
 
     monitor = Monitor(verbose=live)
-    compile_if_cold(monitor)
+    compile_if_cold(monitor, scenario.twin.enabled)
     folder = RunFolder.create(out, scenario.name)
     with monitor:
         try:

@@ -85,7 +85,7 @@ def main(arguments: list[str] | None = None) -> int:
     die_with_parent()
     try:
         scopes = partition(knowledge.load(options.public), options.edges)
-        central = Central(options.bind, Centre(time.time_ns(), owner_of(scopes)))
+        central = Central(options.bind, Centre(time.monotonic_ns(), owner_of(scopes)))
     except TestbedError as error:
         print(f"testbed.twin.central: {error}", file=sys.stderr)
         return error.exit_status

@@ -467,12 +467,14 @@ def run_twin(
     line = (
         None
         if edge is None
-        else Line(zmq.Context.instance(), edge.centre, Uplink(node_id.removeprefix(MEMBER), time.time_ns()))
+        else Line(
+            zmq.Context.instance(), edge.centre, Uplink(node_id.removeprefix(MEMBER), time.monotonic_ns())
+        )
     )
     acting = beside(twin, known) if edge is None else None
     listening = None
     if over is not None:
-        centre = Centre(time.time_ns(), owner_of(partition(known, edges)))
+        centre = Centre(time.monotonic_ns(), owner_of(partition(known, edges)))
         listening = Listening(zmq.Context.instance(), over, Oversight(centre))
     # What lives as long as the process is not looked at again by the collector, for which all would wait.
     gc.collect()

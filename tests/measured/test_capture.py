@@ -103,6 +103,24 @@ def test_a_lost_probe_is_minus_one(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert np.flatnonzero(~read.answered).tolist() == [3, 7, 11, 15, 19]
 
 
+def test_an_answer_that_waited_for_a_late_program_is_not_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as echo:
+        echo.bind(("127.0.0.1", 0))
+
+        def held_up(share: float) -> None:
+            if share < 1.0:
+                data, sender = echo.recvfrom(65_536)
+                echo.sendto(data, sender)  # waits there when the next probe is overdue
+                monkeypatch.setattr(probing, "TIMEOUT_S", 0.0)
+
+        port = echo.getsockname()[1]
+        done = probing.probe(f"127.0.0.1:{port}", tmp_path / "probes.csv", 2e-9, 1e-9, progress=held_up)
+    assert (done.sent, done.lost) == (2, 1)
+    assert open_measurement(tmp_path / "probes.csv").answered.tolist() == [True, False]
+
+
 def test_probes_to_where_nobody_listens_are_lost_with_the_reason(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
