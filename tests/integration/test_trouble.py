@@ -17,7 +17,8 @@ SHORT = ("laptop", "--duration", "12", "--set", "deviations=[]")
 
 
 def test_killed_nodes_do_not_end_the_run_and_a_killed_twin_has_a_successor(tmp_path: Path) -> None:
-    started = harness.start(tmp_path, *SHORT)
+    # Long enough for the successor to be there well before the end, on a slow machine too.
+    started = harness.start(tmp_path, *SHORT, "--duration", "20")
     started.until_recorded("task", 3)
     first_twin = started.pid_of("testbed.twin")
     for words in (("nodes", "sensor-3"), ("nodes", "edge-ground"), ("testbed.twin",)):
